@@ -1,0 +1,185 @@
+/** The agent's front door (`lot-agent`): picks the parts, starts them, stops them. */
+import { randomBytes } from 'node:crypto'
+import { Command } from 'commander'
+import { createTokenSource } from '../core/auth/token-source.ts'
+import type { Fetch } from '../core/auth/verifier.ts'
+import { type Epoch, parseEpoch } from '../core/contract/device.ts'
+import { FleetError } from '../core/contract/errors.ts'
+import type { FleetDevice, ReplaySensor } from '../core/contract/fleet.ts'
+import { isZone } from '../core/contract/zone.ts'
+import { createFetch } from '../core/runtime/fetch.ts'
+import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
+import { createLog, type Log } from '../core/runtime/log.ts'
+import { type Agent, startAgent } from './agent.ts'
+import { createSystemClock } from './clock.ts'
+import { type AgentConfig, readAgentConfig } from './config.ts'
+import { createConnectTurns, readFleetFile, startFleet } from './fleet.ts'
+import { readIdentity } from './identity.ts'
+import { openOutboxStore } from './outbox-store.ts'
+import { createTicks, isSchedule } from './schedule.ts'
+import { type Recording, readRecording } from './sensors/recording.ts'
+import { createReplaySensor } from './sensors/replay.ts'
+import type { Sensor } from './sensors/sensor.ts'
+import { createSimulatedSensor } from './sensors/simulated.ts'
+import { createUplink } from './uplink.ts'
+import { createZone } from './zone.ts'
+
+const program = new Command('lot-agent')
+  .description('counts cars on a lot and sees to it that no count is lost')
+  .helpCommand(false)
+program
+  .command('run')
+  .description('be the device of the credential file (LOT_AGENT_CREDENTIAL_FILE)')
+  .action(() => runProgram(createLog({ program: 'agent' }), runDevice))
+program
+  .command('fleet')
+  .description('be every device of a fleet file, in one process')
+  .argument('<file>', 'fleet.json, as lotctl writes it')
+  .action((file: string) => runProgram(createLog({ program: 'agent' }), () => runFleet(file)))
+await program.parseAsync()
+
+async function runDevice(): Promise<Running> {
+  const { config, open } = prepare()
+  const { agent, ready } = await open(config)
+  // A device that cannot go on ends the program; `runProgram` hears of it as an unhandled rejection.
+  void agent.done
+  return { ready, stop: () => agent.stop() }
+}
+
+async function runFleet(path: string): Promise<Running> {
+  const { config, log, open, brokenLines } = prepare()
+  const { devices } = readFleetFile(path)
+  const inTurn = createConnectTurns(Math.random)
+  const fleet = await startFleet({
+    devices,
+    openAgent: async (device) =>
+      (await open({ ...config, ...device }, { inTurn, deviceId: device.deviceId })).agent,
+    brokenLines,
+    report: (progress) => {
+      // The one who asked may be gone before we are.
+      if (process.connected) process.send?.({ progress })
+      log.debug('fleet.progress', { ...progress })
+    },
+    log,
+  })
+  return { ready: { devices: devices.length }, stop: () => fleet.stop() }
+}
+
+/** What all devices of this process share, and how to open one. */
+function prepare() {
+  const config = readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
+  const log = createLog({ program: 'agent', level: config.logLevel })
+  const clock = createSystemClock()
+  const recordings = createRecordings(log)
+  const fetches = new Map<string | undefined, Fetch>()
+
+  async function open(
+    device: Pick<AgentConfig, 'credentialFile' | 'outboxDir' | 'sensor'>,
+    fleet: { inTurn?: <T>(attempt: () => Promise<T>) => Promise<T>; deviceId?: string } = {},
+  ): Promise<{ agent: Agent; ready: Running['ready'] }> {
+    const { deviceId, credential, broker } = readIdentity(device.credentialFile, config)
+    if (fleet.deviceId !== undefined && fleet.deviceId !== deviceId)
+      throw new FleetError('credential.invalid', `${device.credentialFile} is the credential of ${deviceId}`)
+    const deviceLog = log.child({ deviceId })
+    const sensor = createSensor(device.sensor, recordings.of)
+    const schedule = scheduleOf(device.sensor) ?? config.schedule
+    if (!isSchedule(schedule)) throw new FleetError('config.invalid', `${schedule} is not a cron expression`)
+    const fetch =
+      fetches.get(credential.ca) ?? createFetch(credential.ca === undefined ? {} : { ca: credential.ca })
+    fetches.set(credential.ca, fetch)
+    const tokens = createTokenSource({
+      credential,
+      audience: broker.audience,
+      fetch,
+      nowMs: clock.monotonicMs,
+      random: Math.random,
+    })
+    const agent = startAgent({
+      store: await openOutboxStore(device.outboxDir, { newEpoch, nowMs: clock.nowMs }),
+      uplink: createUplink({
+        ...config,
+        deviceId,
+        broker,
+        ca: credential.ca,
+        tokens,
+        clock,
+        random: Math.random,
+        log: deviceLog,
+        ...(fleet.inTurn === undefined ? {} : { inTurn: fleet.inTurn }),
+      }),
+      sensor,
+      ticks: (signal) => createTicks(schedule, signal),
+      clock,
+      random: Math.random,
+      log: deviceLog,
+      limits: { windowMessages: config.windowMessages, bytesMax: config.outboxBytesMax },
+      flushReadings: config.flushReadings,
+      flushEveryMs: config.flushEveryMs,
+    })
+    return { agent, ready: { deviceId, brokerUrl: broker.url, outboxDir: device.outboxDir } }
+  }
+  return { config, log, open, brokenLines: recordings.brokenLines }
+}
+
+function createSensor(
+  options: FleetDevice['sensor'],
+  recordingOf: (sensor: ReplaySensor) => Promise<Recording>,
+): Sensor {
+  const tz = options.tz ?? 'UTC'
+  if (!isZone(tz)) throw new FleetError('config.invalid', `${tz} is not a time zone`)
+  const zone = createZone(tz)
+  switch (options.type) {
+    case 'simulated':
+      return createSimulatedSensor({
+        seed: options.seed,
+        capacity: options.capacity,
+        offsetMs: zone.offsetMs,
+        historyDays: options.historyDays ?? 7,
+        historyEverySec: options.historyEverySec ?? 300,
+      })
+    case 'replay':
+      return createReplaySensor(() => recordingOf(options), {
+        key: options.key,
+        zone,
+        shiftToNow: options.shiftToNow,
+        speed: options.speed,
+      })
+    default: {
+      const never: never = options
+      return never
+    }
+  }
+}
+
+function scheduleOf(sensor: FleetDevice['sensor']): string | undefined {
+  return sensor.type === 'simulated' ? sensor.schedule : undefined
+}
+
+/** Each recording is read once, however many devices play it. */
+function createRecordings(log: Log) {
+  const readings = new Map<string, Promise<Recording>>()
+  let broken = 0
+  return {
+    brokenLines: () => broken,
+    of({ file, columns, tz }: ReplaySensor): Promise<Recording> {
+      const key = JSON.stringify([file, columns, tz])
+      let reading = readings.get(key)
+      if (reading === undefined) {
+        reading = readRecording(file, {
+          columns,
+          zone: createZone(tz),
+          onBrokenLine: ({ line, fault }) => {
+            broken++
+            log.warn('replay.line_broken', { file, line, fault })
+          },
+        })
+        readings.set(key, reading)
+      }
+      return reading
+    },
+  }
+}
+
+function newEpoch(): Epoch {
+  return parseEpoch(randomBytes(8).toString('hex')) as Epoch // 16 hex digits
+}

@@ -1,0 +1,336 @@
+/**
+ * Store-and-forward as a state machine: what happened goes in, what to write, send and forget comes out.
+ * It gives readings their identity (epoch, sequence), gathers them into messages within a window, and knows what
+ * PUBACK has settled. It touches neither disk nor network and holds no more than the window needs: the rest of the
+ * queue stays on disk and is asked for by `wants`.
+ *
+ * The queue, by sequence: settled │ in flight (told to the broker, may be stored already) │ read ahead │ on disk.
+ * Only the last two may be dropped: of what is in flight nobody here knows whether it is stored.
+ */
+import type { Epoch } from '../core/contract/device.ts'
+import { type DroppedRange, payloadBytesMax, payloadReadingsMax } from '../core/contract/payload.ts'
+import type { Reading } from '../core/contract/reading.ts'
+import type { Observation } from './sensors/sensor.ts'
+
+/** A reading as it lies on disk: JSON, all of it ASCII, so that characters are bytes. */
+export interface OutboxRecord {
+  readonly seq: number
+  readonly json: string
+}
+
+/** Names the epoch before this one: its database could not be read any more. */
+export interface PreviousEpoch {
+  readonly epoch: Epoch
+  readonly lastSeq: number
+}
+
+/** What the store found on disk. */
+export interface OutboxContents {
+  readonly epoch: Epoch
+  /** No sequence from here on was ever given away. */
+  readonly nextSeq: number
+  /** The oldest reading there is; `nextSeq` when there is none. */
+  readonly firstSeq: number
+  /** How many readings there are. */
+  readonly queued: number
+  /** About how large they are. */
+  readonly queuedBytes: number
+  /** Where the sensor stood at the last append. */
+  readonly position: string | undefined
+  /** Let go of, and not yet known to have been told. */
+  readonly dropped: readonly DroppedRange[]
+  /** Not yet known to have been told. */
+  readonly previous: PreviousEpoch | undefined
+}
+
+/** What must become durable in one step. */
+export interface Append {
+  readonly records: readonly OutboxRecord[]
+  readonly nextSeq: number
+  readonly position: string | undefined
+  /** What must be dropped first for these to fit, in bytes; 0 mostly. */
+  readonly overflowBytes: number
+}
+
+/** One message on its way. */
+export interface Outgoing {
+  /** Names the message until it is settled; never used again. */
+  readonly id: number
+  readonly payload: string
+}
+
+/** What PUBACK allows to be forgotten. */
+export interface Settled {
+  readonly sequences: readonly number[]
+  /** Notes (`dropped`, `previous`) were told too: write what is left of them. */
+  readonly notesChanged: boolean
+}
+
+/** What is still to be told besides readings. */
+export interface Notes {
+  readonly dropped: readonly DroppedRange[]
+  readonly previous: PreviousEpoch | undefined
+}
+
+/** What to read from disk next: at most `limit` readings with `fromSeq ≤ seq < toSeq`. */
+export interface ReadAhead {
+  readonly fromSeq: number
+  readonly toSeq: number
+  readonly limit: number
+}
+
+export interface OutboxLimits {
+  /** Messages without PUBACK at a time. */
+  readonly windowMessages: number
+  /** Beyond this the oldest readings are dropped, and said to be. */
+  readonly bytesMax: number
+}
+
+/**
+ * Sequences between the oldest in flight and the newest at most: holes that PUBACKs in any order leave on disk
+ * lie within it, so that opening need not look further to count them.
+ */
+export const flightSpanMax = 32_768
+const readAheadRecords = 4 * payloadReadingsMax
+/** Ranges told in one message; more wait for the next. */
+const droppedPerMessage = 100
+const dropReason = 'outbox_full'
+
+interface Flight {
+  readonly sequences: readonly number[]
+  readonly bytes: number
+  readonly dropped: readonly DroppedRange[]
+  readonly tellsPrevious: boolean
+}
+
+export class Outbox {
+  readonly epoch: Epoch
+  readonly #limits: OutboxLimits
+  /** The next sequence to give away. */
+  #nextSeq: number
+  /** Everything below is durable. */
+  #durableSeq: number
+  /** Everything below has been taken or is read ahead. */
+  #cursor: number
+  #ahead: OutboxRecord[] = []
+  /** First of `#ahead` that is not taken yet. */
+  #aheadFrom = 0
+  readonly #flights = new Map<number, Flight>()
+  #nextId = 1
+  #queued: number
+  #queuedBytes: number
+  #dropped: readonly DroppedRange[]
+  #previous: PreviousEpoch | undefined
+  #previousIsTold = false
+
+  constructor(contents: OutboxContents, limits: OutboxLimits) {
+    this.epoch = contents.epoch
+    this.#limits = limits
+    this.#nextSeq = contents.nextSeq
+    this.#durableSeq = contents.nextSeq
+    this.#cursor = contents.firstSeq
+    this.#queued = contents.queued
+    this.#queuedBytes = contents.queuedBytes
+    this.#dropped = contents.dropped
+    this.#previous = contents.previous
+  }
+
+  /** Readings that are durable and not settled. */
+  get queued(): number {
+    return this.#queued
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  /** Messages without PUBACK. */
+  get inFlight(): number {
+    return this.#flights.size
+  }
+
+  /** Nothing is left to send or to hear of. */
+  get isEmpty(): boolean {
+    return this.#queued === 0 && this.#flights.size === 0 && this.#dropped.length === 0
+  }
+
+  /** Gives sequences. One append at a time: the next only after `committed`. */
+  keep(observations: readonly Observation[], position: string | undefined): Append {
+    const records = observations.map((observation) => {
+      const seq = this.#nextSeq++
+      return { seq, json: JSON.stringify(readingOf(seq, observation)) }
+    })
+    const excess = this.#queuedBytes + bytesOf(records) - this.#limits.bytesMax
+    return { records, nextSeq: this.#nextSeq, position, overflowBytes: Math.max(0, excess) }
+  }
+
+  /** The oldest sequence that may be dropped. */
+  get droppableFrom(): number {
+    return this.#ahead[this.#aheadFrom]?.seq ?? this.#cursor
+  }
+
+  /**
+   * Lets go of readings and remembers to tell. What was taken meanwhile stays; nothing goes when the connection
+   * failed meanwhile, because then older ones have come back.
+   * @param fromSeq `droppableFrom` when they were looked up
+   * @param oldest every reading from there on, until enough bytes are gone
+   * @returns the sequences to delete in the same step as the append they make room for
+   */
+  drop(fromSeq: number, oldest: readonly OutboxRecord[]): readonly number[] {
+    if (this.droppableFrom < fromSeq) return []
+    const victims = oldest.filter(({ seq }) => seq >= this.droppableFrom)
+    const last = victims.at(-1)
+    if (last === undefined) return []
+    this.#cursor = Math.max(this.#cursor, last.seq + 1)
+    while ((this.#ahead[this.#aheadFrom]?.seq ?? Number.POSITIVE_INFINITY) <= last.seq) this.#aheadFrom++
+    const sequences = victims.map(({ seq }) => seq)
+    this.#dropped = mergeRanges([...this.#dropped, ...rangesOf(sequences)])
+    this.#leave(victims.length, bytesOf(victims))
+    return sequences
+  }
+
+  /** The append is durable: from here on its readings may be sent. */
+  committed(append: Append): void {
+    this.#queued += append.records.length
+    this.#queuedBytes += bytesOf(append.records)
+    const follows = this.#cursor === this.#durableSeq && this.#aheadCount < readAheadRecords
+    this.#durableSeq = append.nextSeq
+    if (!follows) return
+    this.#ahead.push(...append.records)
+    this.#cursor = append.nextSeq
+  }
+
+  /** What to read from disk now, so that messages can be made; undefined while there is enough at hand. */
+  wants(): ReadAhead | undefined {
+    if (this.#cursor >= this.#durableSeq || this.#aheadCount >= readAheadRecords / 2) return undefined
+    return { fromSeq: this.#cursor, toSeq: this.#durableSeq, limit: readAheadRecords }
+  }
+
+  /** What was read for `want`. Ignored when the connection failed or readings were dropped since it was asked for. */
+  loaded(want: ReadAhead, records: readonly OutboxRecord[]): void {
+    if (want.fromSeq !== this.#cursor) return
+    this.#ahead.push(...records)
+    const last = records.at(-1)
+    // Fewer than asked for: the rest of the range are holes.
+    this.#cursor = records.length < want.limit || last === undefined ? want.toSeq : last.seq + 1
+  }
+
+  /** The next message within the window, as large as it may be; undefined when there is nothing to send now. */
+  take(): Outgoing | undefined {
+    if (this.#flights.size >= this.#limits.windowMessages) return undefined
+    const dropped = this.#dropped.slice(0, droppedPerMessage)
+    const previous = this.#previousIsTold ? undefined : this.#previous
+    const notes =
+      (dropped.length === 0 ? '' : `,"dropped":${JSON.stringify(dropped)}`) +
+      (previous === undefined ? '' : `,"previous":${JSON.stringify(previous)}`)
+    const head = `{"v":1,"epoch":"${this.epoch}","readings":[`
+    const records = this.#takeAhead(payloadBytesMax - head.length - notes.length - ']}'.length)
+    if (records.length === 0 && (dropped.length === 0 || this.#cursor < this.#durableSeq)) return undefined
+
+    const id = this.#nextId++
+    this.#dropped = this.#dropped.slice(dropped.length)
+    if (previous !== undefined) this.#previousIsTold = true
+    this.#flights.set(id, {
+      sequences: records.map(({ seq }) => seq),
+      bytes: bytesOf(records),
+      dropped,
+      tellsPrevious: previous !== undefined,
+    })
+    return { id, payload: `${head}${records.map(({ json }) => json).join(',')}]${notes}}` }
+  }
+
+  /** PUBACK. @returns undefined for a message that is not in flight (any more) */
+  settle(id: number): Settled | undefined {
+    const flight = this.#flights.get(id)
+    if (flight === undefined) return undefined
+    this.#flights.delete(id)
+    if (flight.tellsPrevious) this.#previous = undefined
+    this.#leave(flight.sequences.length, flight.bytes)
+    return { sequences: flight.sequences, notesChanged: flight.tellsPrevious || flight.dropped.length > 0 }
+  }
+
+  /** The connection is gone: what was in flight is to be sent again, in order. */
+  fail(): void {
+    const flights = [...this.#flights.values()]
+    this.#flights.clear()
+    this.#dropped = mergeRanges([...flights.flatMap(({ dropped }) => dropped), ...this.#dropped])
+    this.#previousIsTold = false
+    const sequences = flights.flatMap((flight) => flight.sequences.slice(0, 1))
+    this.#cursor = Math.min(this.droppableFrom, ...sequences)
+    this.#ahead = []
+    this.#aheadFrom = 0
+  }
+
+  /** Everything that is not known to have been told, whether in flight or not. */
+  notes(): Notes {
+    const inFlight = [...this.#flights.values()].flatMap(({ dropped }) => dropped)
+    return { dropped: mergeRanges([...inFlight, ...this.#dropped]), previous: this.#previous }
+  }
+
+  get #aheadCount(): number {
+    return this.#ahead.length - this.#aheadFrom
+  }
+
+  #takeAhead(bytesMax: number): OutboxRecord[] {
+    const oldest = this.#oldestInFlight()
+    let end = this.#aheadFrom
+    for (let bytes = 0; end < this.#ahead.length && end - this.#aheadFrom < payloadReadingsMax; end++) {
+      const record = this.#ahead[end] as OutboxRecord // end < length
+      bytes += record.json.length + 1
+      if (bytes > bytesMax || record.seq - oldest >= flightSpanMax) break
+    }
+    const taken = this.#ahead.slice(this.#aheadFrom, end)
+    this.#aheadFrom = end
+    if (this.#aheadFrom > readAheadRecords) {
+      this.#ahead = this.#ahead.slice(this.#aheadFrom)
+      this.#aheadFrom = 0
+    }
+    return taken
+  }
+
+  #oldestInFlight(): number {
+    for (const { sequences } of this.#flights.values()) if (sequences[0] !== undefined) return sequences[0]
+    return Number.POSITIVE_INFINITY
+  }
+
+  #leave(readings: number, bytes: number): void {
+    this.#queued -= readings
+    // Sizes found at opening are an estimate; an empty queue is known exactly.
+    this.#queuedBytes = this.#queued === 0 ? 0 : Math.max(0, this.#queuedBytes - bytes)
+  }
+}
+
+function readingOf(seq: number, observation: Observation): Reading {
+  const { timestampMs, occupied, capacity, entriesTotal, exitsTotal, sensor } = observation
+  return {
+    seq,
+    timestampMs,
+    occupied,
+    ...(capacity === undefined ? {} : { capacity }),
+    ...(entriesTotal === undefined ? {} : { entriesTotal }),
+    ...(exitsTotal === undefined ? {} : { exitsTotal }),
+    clock: 'synced',
+    ...(sensor === undefined ? {} : { sensor }),
+  }
+}
+
+function bytesOf(records: readonly OutboxRecord[]): number {
+  return records.reduce((sum, { json }) => sum + json.length, 0)
+}
+
+/** @param sequences ascending */
+function rangesOf(sequences: readonly number[]): DroppedRange[] {
+  return mergeRanges(sequences.map((seq) => ({ fromSeq: seq, toSeq: seq, reason: dropReason })))
+}
+
+/** Joins ranges that touch or overlap and have the same reason. */
+function mergeRanges(ranges: readonly DroppedRange[]): DroppedRange[] {
+  const merged: DroppedRange[] = []
+  for (const range of [...ranges].sort((a, b) => a.fromSeq - b.fromSeq)) {
+    const last = merged.at(-1)
+    if (last !== undefined && last.reason === range.reason && range.fromSeq <= last.toSeq + 1)
+      merged[merged.length - 1] = { ...last, toSeq: Math.max(last.toSeq, range.toSeq) }
+    else merged.push(range)
+  }
+  return merged
+}

@@ -1,0 +1,99 @@
+/**
+ * What Aedes 1.2.0 leaves open before and around its hooks, closed here: packet size, the form of a CONNECT.
+ * Reaches into members Aedes does not document; `test/contract/engine.test.ts` fails when a new version moves them.
+ */
+
+import type { Duplex } from 'node:stream'
+import type { Client, ConnectPacket } from 'aedes'
+import { parseDeviceId } from '../../core/contract/device.ts'
+import { packetBytesMax } from '../../core/contract/payload.ts'
+
+/** A CONNECT with a token of 4 KiB fits; nothing else may come before CONNACK. */
+export const connectBytesMax = 8 * 1024
+export const keepAliveSecMin = 15
+export const keepAliveSecMax = 120
+
+/** The parser as it is inside: `packet.length` is the Remaining Length of the packet that has begun. */
+interface Parser {
+  packet: { length: number }
+  _parseLength(): boolean
+  _emitError(error: Error): void
+  on(event: 'packet', listener: (packet: InboundPacket) => void): void
+  listeners(event: 'packet'): ((this: Parser, packet: InboundPacket) => void)[]
+  removeAllListeners(event: 'packet'): void
+}
+
+export type InboundPacket = {
+  cmd: string
+  topic: string
+  payload: Uint8Array
+  messageId?: number
+  qos: number
+  retain: boolean
+}
+
+/** The members of an Aedes client this engine relies on. */
+export interface AedesInternals {
+  readonly _parser: Parser
+  readonly _keepaliveTimer: NodeJS.Timeout | null
+  /** Packets of the current chunk that are still being handled; the socket is read again at zero. */
+  _parsingBatch: number
+  _paused: boolean | undefined
+  _nextBatch(): void
+  once(event: 'connected', listener: () => void): void
+  readonly conn: Duplex & { remoteAddress?: string }
+  readonly id: string | null
+  readonly closed: boolean
+  readonly connecting: boolean
+  readonly connected: boolean
+  readonly connackSent: boolean
+}
+
+/** @throws when this is not the Aedes this engine was written for */
+export function internalsOf(client: Client): AedesInternals {
+  const internals = client as unknown as AedesInternals
+  const isKnown =
+    typeof internals._parser?._parseLength === 'function' &&
+    typeof internals._parsingBatch === 'number' &&
+    typeof internals._nextBatch === 'function' &&
+    internals._parser.listeners('packet').length === 1
+  if (!isKnown) throw new Error('aedes has changed inside: the engine must be checked against this version')
+  return internals
+}
+
+/** Closes a connection as soon as a packet announces more bytes than it may have, before they are buffered. */
+export function limitPacketSize(client: AedesInternals): void {
+  const parser = client._parser
+  const parseLength = parser._parseLength
+  parser._parseLength = function (this: Parser) {
+    const isComplete = parseLength.call(this)
+    if (isComplete && this.packet.length > (client.connackSent ? packetBytesMax : connectBytesMax)) {
+      this._emitError(new Error('packet is too large'))
+      return false
+    }
+    return isComplete
+  }
+}
+
+/** CONNACK return codes of MQTT 3.1.1 §3.2.2.3. */
+export const connack = { protocol: 1, identifier: 2, unavailable: 3, refused: 5 } as const
+
+/** Why a CONNECT is not even looked at, with its return code; undefined when its form is right. */
+export function connectFault(packet: ConnectPacket): { returnCode: number; reason: string } | undefined {
+  // [MQTT-3.1.2-2]
+  if ((packet.protocolVersion as number) !== 4)
+    return { returnCode: connack.protocol, reason: 'only MQTT 3.1.1' }
+  if (parseDeviceId(packet.clientId) === undefined)
+    return { returnCode: connack.identifier, reason: 'client identifier breaks the grammar' }
+  // Presence comes from connections; a will would speak for a device that has lost its rights.
+  if (packet.will !== undefined && packet.will !== null)
+    return { returnCode: connack.refused, reason: 'wills are not offered' }
+  const keepAliveSec = packet.keepalive ?? 0
+  if (keepAliveSec < keepAliveSecMin || keepAliveSec > keepAliveSecMax) {
+    return {
+      returnCode: connack.refused,
+      reason: `keep-alive must be ${keepAliveSecMin} to ${keepAliveSecMax} s`,
+    }
+  }
+  return undefined
+}

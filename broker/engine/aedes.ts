@@ -1,0 +1,333 @@
+/**
+ * The engine over Aedes: CONNECT, SUBSCRIBE, keep-alive and the wire are Aedes'; inbound PUBLISH is ours.
+ *
+ * Aedes acknowledges a PUBLISH before anybody has stored it, and then routes it through persistence and emitter,
+ * where nobody listens: devices publish only to ingest. So a PUBLISH is taken off the parser, given to the gate,
+ * and acknowledged when the gate says so, one write for all PUBACKs of a connection in a turn. Nothing is routed.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { Aedes, type Client, type ConnectPacket } from 'aedes'
+import { FleetError, isFleetError } from '../../core/contract/errors.ts'
+import {
+  type AedesInternals,
+  connack,
+  connectFault,
+  type InboundPacket,
+  internalsOf,
+  limitPacketSize,
+} from './aedes-guards.ts'
+import type { ConnectRequest, Engine, EngineHooks, Link } from './engine.ts'
+
+export interface AedesEngineOptions {
+  /** From the accepted socket to a whole CONNECT, and again for the decision on it. */
+  readonly connectTimeoutMs: number
+}
+
+export async function createAedesEngine<Peer>(
+  hooks: EngineHooks<Peer>,
+  options: AedesEngineOptions,
+): Promise<Engine> {
+  const links = new Map<Client, AedesLink<Peer>>()
+  const acknowledgements = new Acknowledgements<Peer>()
+  let isReading = true
+
+  const linkOf = (client: Client): AedesLink<Peer> => {
+    const link = links.get(client)
+    if (link === undefined) throw new Error('packet of a connection that was never accepted')
+    return link
+  }
+
+  const broker = await Aedes.createBroker({
+    connectTimeout: options.connectTimeoutMs,
+    drainTimeout: 5000,
+    keepaliveLimit: 120,
+    queueLimit: 10,
+    maxTopicLevels: 8,
+    preConnect(client, packet, done) {
+      const link = linkOf(client)
+      const fault = connectFault(packet)
+      if (fault !== undefined) {
+        link.refuse(packet.clientId, fault.returnCode, new FleetError('connect.refused', fault.reason))
+        return done(new Error(fault.reason), false)
+      }
+      link.request = requestOf(packet, link.remoteAddress)
+      // Whatever the device asked for: nothing of a session outlives its connection.
+      packet.clean = true
+      done(null, true)
+    },
+    authenticate(client, _username, _password, done) {
+      const link = linkOf(client)
+      link.admit(hooks, options.connectTimeoutMs).then(
+        () => done(null, true),
+        (error: unknown) => {
+          const returnCode =
+            isFleetError(error) && error.kind === 'unavailable' ? connack.unavailable : connack.refused
+          link.refusal = error
+          done(Object.assign(new Error('refused'), { returnCode }), null)
+        },
+      )
+    },
+    // Inbound PUBLISH never reaches Aedes' own handler; should one, it is denied.
+    authorizePublish: (_client, _packet, done) => done(new Error('publish is handled by the gate')),
+    authorizeSubscribe(client, subscription, done) {
+      const { peer } = linkOf(client)
+      const isAllowed = peer !== undefined && hooks.maySubscribe(peer, subscription.topic, subscription.qos)
+      done(null, isAllowed ? subscription : null)
+    },
+    authorizeForward(client, packet) {
+      const peer = links.get(client)?.peer
+      return peer !== undefined && hooks.mayReceive(peer, packet.topic) ? packet : null
+    },
+  })
+  // Aedes announces connects on $SYS topics; nobody may subscribe to them, so nothing is published inside.
+  broker.publish = (_packet: unknown, clientOrDone: unknown, done?: (error?: Error) => void) => {
+    const callback = typeof clientOrDone === 'function' ? (clientOrDone as (error?: Error) => void) : done
+    if (callback !== undefined) setImmediate(callback)
+  }
+  // A failure of Aedes itself: the process must not go on, and must not die without a stack.
+  ;(broker as NodeJS.EventEmitter).on('error', (error: Error) => {
+    throw error
+  })
+
+  return {
+    accept(socket) {
+      const client = broker.handle(socket)
+      const link = new AedesLink<Peer>(internalsOf(client), acknowledgements, () => isReading)
+      links.set(client, link)
+      limitPacketSize(link.client)
+      takePublishes(link, hooks)
+      client.on('error', (error: Error) => link.note(error.message))
+      socket.once('close', () => {
+        links.delete(client)
+        link.ended(hooks)
+      })
+    },
+    setReading(shouldRead) {
+      isReading = shouldRead
+      // Reading may bring the pressure back at once: each link looks at what holds by then.
+      for (const link of links.values()) link.readOn()
+    },
+    async stop() {
+      acknowledgements.flush()
+      const gone = Promise.all([...links.values()].map((link) => link.gone))
+      for (const link of links.values()) link.end('broker stops')
+      await Promise.race([gone, delay(goodbyeMs, undefined, { ref: false })])
+      for (const link of links.values()) link.close('broker stops')
+      await gone
+      await new Promise<void>((resolve) => broker.close(resolve))
+    },
+  }
+}
+
+function requestOf(packet: ConnectPacket, remoteAddress: string): ConnectRequest {
+  return {
+    mqttClientId: packet.clientId,
+    username: packet.username,
+    password: packet.password?.toString('latin1'),
+    keepAliveSec: packet.keepalive ?? 0,
+    remoteAddress,
+  }
+}
+
+/** [MQTT-3.1.4-5]: a client need not wait for CONNACK; this many of its PUBLISHes may come before. */
+const earlyMax = 10
+/**
+ * A connection with this many messages unsettled is not read any further until all of them are. That bounds what it can
+ * hold, and keeps a window together: read at every chance, it falls apart into ever smaller packets. Fewer hold up nothing.
+ */
+const heldMax = 16
+/** For the last PUBACKs to reach their devices before sockets are destroyed. */
+const goodbyeMs = 300
+
+/** Puts the gate before Aedes' own handling of PUBLISH; every other packet goes the way it came. */
+function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): void {
+  const { client } = link
+  const parser = client._parser
+  const [toAedes] = parser.listeners('packet')
+  const early: InboundPacket[] = []
+
+  const take = (packet: InboundPacket) => {
+    // What follows in a chunk whose connection was closed meanwhile is not handled any more.
+    if (link.peer === undefined || !link.isOpen) return
+    const { topic, payload, messageId = 0, qos, retain } = packet
+    // [MQTT-2.3.1-1]: QoS 1 has a packet identifier.
+    if (qos === 2 || (qos === 1 && messageId === 0)) {
+      link.close(qos === 2 ? 'QoS 2 is not offered' : 'PUBLISH without a packet identifier')
+      return
+    }
+    client._keepaliveTimer?.refresh()
+    if (qos === 1) link.hold()
+    hooks.publish(link.peer, topic, payload, { packetId: messageId, qos: qos as 0 | 1, retain })
+  }
+  const takeEarly = () => early.splice(0).forEach(take)
+
+  parser.removeAllListeners('packet')
+  parser.on('packet', (packet: InboundPacket) => {
+    if (packet.cmd !== 'publish') {
+      toAedes?.call(parser, packet)
+    } else if (client.connackSent) {
+      takeEarly()
+      take(packet)
+    } else if (client.connecting && early.length < earlyMax) {
+      early.push(packet)
+    } else {
+      link.close('PUBLISH before CONNACK')
+    }
+  })
+  client.once('connected', () => {
+    takeEarly()
+    link.readOn()
+  })
+}
+
+class AedesLink<Peer> implements Link {
+  readonly client: AedesInternals
+  readonly remoteAddress: string
+  readonly gone: Promise<void>
+  request: ConnectRequest | undefined
+  peer: Peer | undefined
+  refusal: unknown
+  readonly #acknowledgements: Acknowledgements<Peer>
+  readonly #isReading: () => boolean
+  #packetIds: number[] = []
+  /** Messages given to the gate and not acknowledged yet. */
+  #held = 0
+  #reason: string | undefined
+  #resolveGone: () => void = () => undefined
+
+  constructor(client: AedesInternals, acknowledgements: Acknowledgements<Peer>, isReading: () => boolean) {
+    this.client = client
+    this.remoteAddress = client.conn.remoteAddress ?? ''
+    this.#acknowledgements = acknowledgements
+    this.#isReading = isReading
+    this.gone = new Promise((resolve) => {
+      this.#resolveGone = resolve
+    })
+  }
+
+  get isOpen(): boolean {
+    return !this.client.closed && !this.client.conn.destroyed
+  }
+
+  async admit(hooks: EngineHooks<Peer>, timeoutMs: number): Promise<void> {
+    const { request } = this
+    if (request === undefined) throw new FleetError('connect.refused', 'no CONNECT')
+    let timer: NodeJS.Timeout | undefined
+    const overdue = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new FleetError('system.busy', 'the decision on a CONNECT took too long')),
+        timeoutMs,
+      )
+    })
+    const connecting = hooks.connect(request, this)
+    try {
+      const peer = await Promise.race([connecting, overdue])
+      if (this.isOpen) this.peer = peer
+      else hooks.closed(peer, 'closed before CONNACK')
+    } catch (error) {
+      // A decision that comes after all is for nobody; one that failed has been told.
+      connecting.then(
+        (peer) => hooks.closed(peer, 'decided too late'),
+        () => undefined,
+      )
+      throw error
+    } finally {
+      clearTimeout(timer)
+      // The token is in there; it is not needed any more.
+      this.request = { ...request, password: undefined }
+    }
+  }
+
+  refuse(mqttClientId: string | undefined, returnCode: number, error: unknown): void {
+    this.request = {
+      mqttClientId: mqttClientId ?? '',
+      username: undefined,
+      password: undefined,
+      keepAliveSec: 0,
+      remoteAddress: this.remoteAddress,
+    }
+    this.refusal = error
+    this.client.conn.write(Uint8Array.of(0x20, 2, 0, returnCode))
+  }
+
+  acknowledge(packetId: number): void {
+    if (packetId === 0 || !this.isOpen) return
+    if (this.#packetIds.length === 0) this.#acknowledgements.add(this)
+    this.#packetIds.push(packetId)
+  }
+
+  /** Writes the PUBACKs of this turn, and reads on when all is settled. */
+  flush(): void {
+    const packetIds = this.#packetIds
+    this.#packetIds = []
+    if (!this.isOpen) return
+    const bytes = Buffer.allocUnsafe(packetIds.length * 4)
+    for (let i = 0; i < packetIds.length; i++) {
+      bytes.writeUInt16BE(0x4002, i * 4)
+      bytes.writeUInt16BE(packetIds[i] as number, i * 4 + 2) // i < length
+    }
+    this.client.conn.write(bytes)
+    this.#held -= packetIds.length
+    if (this.#held === 0) this.readOn()
+  }
+
+  hold(): void {
+    if (++this.#held >= heldMax) this.client._paused = true
+  }
+
+  /** Reads, or stops reading, as things are now: the engine's word, and how much of this connection is held. */
+  readOn(): void {
+    const { client } = this
+    if (!client.connected || !this.isOpen) return
+    const mayRead = this.#isReading() && this.#held < heldMax
+    if (client._paused !== mayRead) return
+    client._paused = !mayRead
+    if (!mayRead) return
+    // Nobody could be heard meanwhile, so nobody is overdue.
+    client._keepaliveTimer?.refresh()
+    // `_nextBatch` reads when its count of packets comes down to zero; what it counted while paused is off.
+    client._parsingBatch = 1
+    client._nextBatch()
+  }
+
+  /** Says goodbye: what was written is sent, then the connection closes. */
+  end(reason: string): void {
+    this.note(reason)
+    this.client.conn.end()
+  }
+
+  close(reason: string): void {
+    this.note(reason)
+    this.client.conn.destroy()
+  }
+
+  /** The first reason is the cause, what follows are its effects. */
+  note(reason: string): void {
+    this.#reason ??= reason
+  }
+
+  ended(hooks: EngineHooks<Peer>): void {
+    this.#resolveGone()
+    if (this.peer !== undefined) {
+      hooks.closed(this.peer, this.#reason ?? 'closed by the device')
+      return
+    }
+    const error = this.refusal ?? new FleetError('connect.refused', this.#reason ?? 'closed before CONNECT')
+    hooks.refused({ mqttClientId: this.request?.mqttClientId, remoteAddress: this.remoteAddress, error })
+  }
+}
+
+/** The connections with PUBACKs to write at the end of this turn. */
+class Acknowledgements<Peer> {
+  #links: AedesLink<Peer>[] = []
+
+  add(link: AedesLink<Peer>): void {
+    if (this.#links.length === 0) process.nextTick(() => this.flush())
+    this.#links.push(link)
+  }
+
+  flush(): void {
+    for (const link of this.#links.splice(0)) link.flush()
+  }
+}

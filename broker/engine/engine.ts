@@ -1,0 +1,63 @@
+/**
+ * The port to the MQTT machinery: sockets and packets on its side, decisions on ours.
+ * `Peer` is what the gate keeps for an admitted connection; the engine hands it back with everything that connection does.
+ */
+import type { Duplex } from 'node:stream'
+
+/** What a CONNECT asks for, already checked for form: 3.1.1, clean, no will, identifier and keep-alive in bounds. */
+export interface ConnectRequest {
+  readonly mqttClientId: string
+  readonly username: string | undefined
+  readonly password: string | undefined
+  /** 15 to 120. */
+  readonly keepAliveSec: number
+  readonly remoteAddress: string
+}
+
+/** One connection as the gate may act on it. */
+export interface Link {
+  readonly remoteAddress: string
+  readonly isOpen: boolean
+  /** Sends PUBACK. Grouped: what is acknowledged in one turn of the event loop leaves in one write. */
+  acknowledge(packetId: number): void
+  /** Closes the socket at once; nothing that connection sent and that was not handed to the gate is handled. */
+  close(reason: string): void
+  /** Resolves when the connection is gone from the engine. */
+  readonly gone: Promise<void>
+}
+
+export interface EngineHooks<Peer> {
+  /**
+   * Decides on a CONNECT.
+   * @returns the peer to hand back with each packet
+   * @throws FleetError kind `unavailable` → return code 3, everything else → 5
+   */
+  connect(request: ConnectRequest, link: Link): Promise<Peer>
+  /**
+   * A PUBLISH of QoS 0 or 1. The gate calls `link.acknowledge(packetId)` when it is settled.
+   * `payload` is only valid during the call.
+   * @param packetId 0 for QoS 0, which is never acknowledged
+   */
+  publish(
+    peer: Peer,
+    topic: string,
+    payload: Uint8Array,
+    packet: { packetId: number; qos: 0 | 1; retain: boolean },
+  ): void
+  maySubscribe(peer: Peer, filter: string, qos: 0 | 1 | 2): boolean
+  /** Asked again for each delivery: rights may have gone since the SUBSCRIBE. */
+  mayReceive(peer: Peer, topic: string): boolean
+  /** The connection is gone, for whatever reason; called once per admitted peer. */
+  closed(peer: Peer, reason: string): void
+  /** A connection ended before it was admitted. */
+  refused(refusal: { mqttClientId: string | undefined; remoteAddress: string; error: unknown }): void
+}
+
+export interface Engine {
+  /** Takes over a socket that has just been accepted (after the TLS handshake, where there is one). */
+  accept(socket: Duplex & { remoteAddress?: string | undefined }): void
+  /** False: stops reading every socket, so that TCP holds the devices back; acknowledgements still go out. */
+  setReading(isReading: boolean): void
+  /** Closes every connection and stops. */
+  stop(): Promise<void>
+}

@@ -1,0 +1,264 @@
+/**
+ * The broker's story: connect → authenticate → admit; publish → authorize → hand over; renew; and cut whoever's
+ * token has expired or was revoked. Knows neither Aedes nor HTTP.
+ */
+import type { Revocations } from '../core/auth/revocations.ts'
+import type { DeviceId } from '../core/contract/device.ts'
+import { FleetError } from '../core/contract/errors.ts'
+import type { FeedEvent } from '../core/contract/feed.ts'
+import { frameHead } from '../core/contract/handover.ts'
+import { authzInfoTopic } from '../core/contract/topic.ts'
+import type { Log } from '../core/runtime/log.ts'
+import type { Authenticator, DevicePrincipal } from './authenticate.ts'
+import { type Rights, rightsOf } from './authorize.ts'
+import type { BarredDevices } from './barred.ts'
+import { Connections } from './connections.ts'
+import type { ConnectRequest, EngineHooks, Link } from './engine/engine.ts'
+import type { Handover, HandoverOwner } from './handover.ts'
+import type { BrokerMetrics } from './metrics.ts'
+
+export interface GateOptions {
+  readonly authenticator: Authenticator
+  readonly revocations: Revocations
+  readonly barred: BarredDevices
+  readonly handover: Handover
+  /** False while nobody can say what has been revoked. */
+  readonly isFeedKnown: () => boolean
+  readonly skewSec: number
+  readonly log: Log
+  readonly metrics: Pick<BrokerMetrics, 'refused'>
+  /** Unix milliseconds. */
+  readonly now: () => number
+}
+
+/** One connection as operators see it. */
+export interface ConnectionView {
+  readonly deviceId: DeviceId
+  readonly remoteAddress: string
+  readonly connectedAtMs: number
+  readonly tokenExpiresAtMs: number
+  readonly credentialId: string | undefined
+}
+
+export class Gate implements EngineHooks<Peer> {
+  readonly #options: GateOptions
+  readonly #connections = new Connections<Peer>()
+  /** Devices whose CONNECT is being decided, so that two at once are decided one after the other. */
+  readonly #admitting = new Map<DeviceId, Promise<unknown>>()
+
+  constructor(options: GateOptions) {
+    this.#options = options
+  }
+
+  async connect(request: ConnectRequest, link: Link): Promise<Peer> {
+    if (!this.#options.isFeedKnown())
+      throw new FleetError('provisioning.unavailable', 'the feed has not been heard yet')
+    if (!this.#options.handover.isAvailable)
+      throw new FleetError('ingest.unavailable', 'readings cannot be handed over now')
+    const principal = await this.#options.authenticator.authenticate(request)
+    const turn = (this.#admitting.get(principal.deviceId) ?? Promise.resolve()).then(() =>
+      this.#admit(principal, link),
+    )
+    const done = turn.catch(() => undefined) // who waits behind it only needs to know that it is over
+    this.#admitting.set(principal.deviceId, done)
+    try {
+      return await turn
+    } finally {
+      if (this.#admitting.get(principal.deviceId) === done) this.#admitting.delete(principal.deviceId)
+    }
+  }
+
+  /** One live connection per device: the newer one comes in when the older one is gone. */
+  async #admit(principal: DevicePrincipal, link: Link): Promise<Peer> {
+    const { deviceId } = principal
+    const older = this.#connections.of(deviceId)
+    if (older !== undefined) {
+      this.#options.log.info('device.taken_over', {
+        deviceId,
+        from: older.link.remoteAddress,
+        by: link.remoteAddress,
+      })
+      older.link.close('taken over')
+      await older.link.gone
+      this.#connections.remove(older)
+    }
+    if (!link.isOpen) throw new FleetError('connect.refused', 'closed before it was admitted')
+    // The feed may have spoken while the older connection was on its way out.
+    if (this.#isVoid(principal)) throw new FleetError('token.revoked', 'revoked while it was being admitted')
+    const peer = new Peer(principal, link, this.#options.now())
+    this.#connections.add(peer)
+    this.#options.log.info('device.connected', { deviceId, remoteAddress: link.remoteAddress })
+    return peer
+  }
+
+  publish(
+    peer: Peer,
+    topic: string,
+    payload: Uint8Array,
+    packet: { packetId: number; qos: 0 | 1; retain: boolean },
+  ): void {
+    const head = peer.headFor(topic, packet)
+    if (head !== undefined) {
+      this.#options.handover.offer(peer, {
+        packetId: packet.packetId,
+        head,
+        receivedAtMs: this.#options.now(),
+        payload,
+      })
+    } else if (topic === authzInfoTopic && packet.qos === 1 && peer.rights.mayPublish(topic, packet)) {
+      void this.#renew(peer, new TextDecoder('latin1').decode(payload), packet.packetId)
+    } else {
+      this.#options.log.info('publish.refused', {
+        deviceId: peer.deviceId,
+        topic: topic.slice(0, 128),
+        qos: packet.qos,
+        retain: packet.retain,
+      })
+      peer.link.close('topic is not among its rights')
+    }
+  }
+
+  maySubscribe(peer: Peer, filter: string, qos: 0 | 1 | 2): boolean {
+    const isAllowed = peer.rights.maySubscribe(filter, qos)
+    if (!isAllowed)
+      this.#options.log.info('subscribe.refused', { deviceId: peer.deviceId, filter: filter.slice(0, 128) })
+    return isAllowed
+  }
+
+  mayReceive(peer: Peer, topic: string): boolean {
+    return peer.rights.maySubscribe(topic, 0) && !this.#isVoid(peer.principal)
+  }
+
+  closed(peer: Peer, reason: string): void {
+    this.#connections.remove(peer)
+    this.#options.log.info('device.disconnected', { deviceId: peer.deviceId, reason })
+  }
+
+  refused(refusal: { mqttClientId: string | undefined; remoteAddress: string; error: unknown }): void {
+    const { mqttClientId, remoteAddress, error } = refusal
+    const isExpected = error instanceof FleetError
+    this.#options.metrics.refused(isExpected ? error.code : 'internal')
+    this.#options.log[isExpected ? 'info' : 'error']('connect.refused', {
+      ...(mqttClientId === undefined ? {} : { mqttClientId: mqttClientId.slice(0, 64) }),
+      remoteAddress,
+      ...(isExpected ? { code: error.code, reason: error.message } : { error }),
+    })
+  }
+
+  /** RFC 9431 §3: a new token on a live connection. PUBACK is the yes, a closed connection the no. */
+  async #renew(peer: Peer, token: string, packetId: number): Promise<void> {
+    try {
+      const next = await this.#options.authenticator.renew(peer.principal, token)
+      if (this.#isVoid(next)) throw new FleetError('token.revoked', 'revoked while it was being renewed')
+      peer.stand(next)
+      this.#options.log.info('token.renewed', {
+        deviceId: peer.deviceId,
+        expiresAtSec: peer.principal.expiresAtSec,
+      })
+      peer.link.acknowledge(packetId)
+    } catch (error) {
+      this.#options.log.info('token.refused', {
+        deviceId: peer.deviceId,
+        code: error instanceof FleetError ? error.code : 'internal',
+      })
+      peer.link.close('renewal refused')
+    }
+  }
+
+  /** Cuts the connections whose token has expired. Called every second. */
+  sweep(): void {
+    const nowMs = this.#options.now()
+    for (const peer of this.#connections.expired(nowMs, this.#options.skewSec))
+      peer.link.close('token expired')
+    this.#options.revocations.sweep(nowMs)
+  }
+
+  /** After the feed has said something that bears on who may stay: cuts whoever stands on what is void now. */
+  heard(event: FeedEvent): void {
+    if (event.type === 'lot' || event.type === 'assignment') return
+    for (const peer of this.#connections.all()) {
+      if (this.#isVoid(peer.principal)) peer.link.close('revoked')
+    }
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size
+  }
+
+  connections(): ConnectionView[] {
+    return this.#connections.all().map((peer) => ({
+      deviceId: peer.deviceId,
+      remoteAddress: peer.link.remoteAddress,
+      connectedAtMs: peer.connectedAtMs,
+      tokenExpiresAtMs: peer.principal.expiresAtSec * 1000,
+      credentialId: peer.principal.credentialId,
+    }))
+  }
+
+  /** @returns false when the device is not connected */
+  kick(deviceId: DeviceId): boolean {
+    const peer = this.#connections.of(deviceId)
+    peer?.link.close('closed by an operator')
+    return peer !== undefined
+  }
+
+  #isVoid(principal: DevicePrincipal): boolean {
+    return this.#options.revocations.isRevoked(principal) || this.#options.barred.has(principal.deviceId)
+  }
+}
+
+/** An admitted connection: whose it is, what it may do, and where its acknowledgements go. */
+export class Peer implements HandoverOwner {
+  readonly deviceId: DeviceId
+  readonly link: Link
+  readonly connectedAtMs: number
+  #principal: DevicePrincipal
+  #rights: Rights
+  /** The frame head of each topic it has published to; at most the three kinds a device has. */
+  readonly #heads = new Map<string, Uint8Array>()
+
+  constructor(principal: DevicePrincipal, link: Link, nowMs: number) {
+    this.deviceId = principal.deviceId
+    this.link = link
+    this.connectedAtMs = nowMs
+    this.#principal = principal
+    this.#rights = rightsOf(principal)
+  }
+
+  get principal(): DevicePrincipal {
+    return this.#principal
+  }
+
+  get rights(): Rights {
+    return this.#rights
+  }
+
+  /** From now on this connection stands on another token: rights and credential are those of the new one. */
+  stand(principal: DevicePrincipal): void {
+    this.#principal = principal
+    this.#rights = rightsOf(principal)
+    this.#heads.clear()
+  }
+
+  /** @returns undefined when it may not publish there, or when the topic is not one that ingest gets */
+  headFor(topic: string, packet: { qos: 0 | 1; retain: boolean }): Uint8Array | undefined {
+    const known = packet.qos === 1 && !packet.retain ? this.#heads.get(topic) : undefined
+    if (known !== undefined) return known
+    if (topic === authzInfoTopic || !this.#rights.mayPublish(topic, packet)) return undefined
+    const head = frameHead({
+      deviceId: this.deviceId,
+      credentialId: this.#principal.credentialId ?? '',
+      topic,
+    })
+    if (packet.qos === 1) this.#heads.set(topic, head)
+    return head
+  }
+
+  settled(packetId: number): void {
+    this.link.acknowledge(packetId)
+  }
+
+  failed(reason: string): void {
+    this.link.close(reason)
+  }
+}

@@ -1,0 +1,187 @@
+/** The broker's front door: picks the parts, starts them, stops them. */
+import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Revocations } from '../core/auth/revocations.ts'
+import { createTokenSource } from '../core/auth/token-source.ts'
+import { createVerifier } from '../core/auth/verifier.ts'
+import { FleetError } from '../core/contract/errors.ts'
+import { audiences } from '../core/contract/principal.ts'
+import { awaitCredentialFile } from '../core/runtime/credential.ts'
+import { createDoor } from '../core/runtime/door.ts'
+import { followFeed } from '../core/runtime/feed.ts'
+import { createApi, createFetch, requireTlsUrl } from '../core/runtime/fetch.ts'
+import { createServer, listen, refusePlaintextBeyondLoopback } from '../core/runtime/http.ts'
+import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
+import { createLog } from '../core/runtime/log.ts'
+import { addMetrics } from '../core/runtime/metrics.ts'
+import { tlsFilesOf } from '../core/runtime/settings.ts'
+import { createAuthenticator } from './authenticate.ts'
+import { BarredDevices } from './barred.ts'
+import { type BrokerConfig, readBrokerConfig } from './config.ts'
+import { createAedesEngine } from './engine/aedes.ts'
+import { Gate } from './gate.ts'
+import { Handover } from './handover.ts'
+import { createIngestLink } from './ingest-link.ts'
+import { listenMqtt } from './listeners.ts'
+import { createBrokerMetrics } from './metrics.ts'
+import { addRoutes } from './routes.ts'
+
+const credentialWaitMs = 60_000
+const keysRefreshMs = 300_000
+const settleMs = 2500
+const monotonic = () => performance.now()
+
+const log = createLog({ program: 'broker' })
+runProgram(log, async () => start(readBrokerConfig(loadSettingsSource(process.env))))
+
+async function start(config: BrokerConfig): Promise<Running> {
+  const log = createLog({ program: 'broker', level: config.logLevel })
+  const tls = tlsFilesOf(config)
+  refusePlaintextBeyondLoopback(
+    { host: config.mqttHost, insecure: config.insecure, setting: 'LOTWATCH_BROKER_MQTT_HOST' },
+    undefined,
+  )
+  for (const [url, setting] of [
+    [config.issuerUrl, 'LOTWATCH_BROKER_ISSUER_URL'],
+    [config.provisioningUrl, 'LOTWATCH_BROKER_PROVISIONING_URL'],
+    [config.ingestUrl, 'LOTWATCH_BROKER_INGEST_URL'],
+  ] as const) {
+    requireTlsUrl(url, { setting, insecure: config.insecure })
+  }
+  const ca = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
+  const fetch = createFetch(ca)
+
+  const trusted = {
+    issuer: config.issuerUrl,
+    algorithms: ['ES256'],
+    dialect: 'rfc9068' as const,
+    audience: audiences.broker,
+  }
+  const verifier = createVerifier({
+    issuers: [trusted],
+    fetch,
+    now: Date.now,
+    clockToleranceSec: config.skewSec,
+  })
+  const credential = await awaitCredentialFile(config.credentialFile, { log, waitMs: credentialWaitMs })
+  const tokensFor = (audience: string) =>
+    createTokenSource({ credential, audience, fetch, nowMs: monotonic, random: Math.random })
+
+  const server = createServer({
+    log,
+    tls,
+    async readiness() {
+      await verifier.preload()
+      if (!feed.isKnown()) throw new FleetError('provisioning.unavailable', 'the feed has not been heard yet')
+      if (!handover.isAvailable) throw new FleetError('ingest.unavailable', 'ingest is away')
+    },
+  })
+  const metrics = createBrokerMetrics(addMetrics(server), {
+    connections: () => gate.connectionCount,
+    bufferedBytes: () => handover.bufferedBytes,
+    isIngestAvailable: () => handover.isAvailable,
+  })
+
+  const revocations = new Revocations()
+  const barred = new BarredDevices()
+  const ingest = createIngestLink({
+    url: config.ingestUrl,
+    ...ca,
+    tokens: tokensFor(audiences.ingest),
+    connections: config.batchesInFlightMax,
+  })
+  const handover = new Handover({
+    link: ingest,
+    batchMessagesMax: config.batchMessagesMax,
+    batchBytesMax: config.batchBytesMax,
+    batchesInFlightMax: config.batchesInFlightMax,
+    deadlineMs: config.handoverDeadlineMs,
+    bufferBytesSoft: config.bufferBytesSoft,
+    bufferBytesHard: config.bufferBytesHard,
+    nowMs: monotonic,
+    wait: delay,
+    onPressure(isPressed) {
+      log.warn(isPressed ? 'handover.pressed' : 'handover.relieved', {
+        bufferedBytes: handover.bufferedBytes,
+      })
+      engine.setReading(!isPressed)
+    },
+    onBatch: metrics.handedOver,
+    onAvailability(isAvailable, error) {
+      if (isAvailable) log.info('ingest.back')
+      else log.warn('ingest.away', { error })
+    },
+  })
+  const authenticator = createAuthenticator({ verifier, revocations, barred })
+  const gate = new Gate({
+    authenticator,
+    revocations,
+    barred,
+    handover,
+    isFeedKnown: () => feed.isKnown(),
+    skewSec: config.skewSec,
+    log,
+    metrics,
+    now: Date.now,
+  })
+  const engine = await createAedesEngine(gate, { connectTimeoutMs: config.connectTimeoutMs })
+  const feed = followFeed({
+    api: createApi({
+      baseUrl: config.provisioningUrl,
+      tokens: tokensFor(audiences.provisioning),
+      fetch,
+      unavailable: 'provisioning.unavailable',
+    }),
+    revocations,
+    log,
+    random: Math.random,
+    nowMs: monotonic,
+    ageMaxMs: config.feedAgeMaxSec * 1000,
+    onEvent(event) {
+      barred.hear(event)
+      gate.heard(event)
+    },
+  })
+
+  addRoutes(server, { gate, door: createDoor({ verifier, revocations, isFeedKnown: feed.isKnown }) })
+  const httpPort = await listen(server, { ...config, portSetting: 'LOTWATCH_BROKER_PORT' }, tls)
+  const accept = { connectionsMax: config.connectionsMax, accept: engine.accept }
+  const mqtt = await listenMqtt({
+    ...accept,
+    host: config.mqttHost,
+    port: config.mqttPort,
+    portSetting: 'LOTWATCH_BROKER_MQTT_PORT',
+  })
+  const mqtts =
+    tls === undefined
+      ? undefined
+      : await listenMqtt(
+          {
+            ...accept,
+            host: config.mqttsHost,
+            port: config.mqttsPort,
+            portSetting: 'LOTWATCH_BROKER_MQTTS_PORT',
+          },
+          tls,
+        )
+
+  const sweep = setInterval(() => gate.sweep(), 1000)
+  const refresh = setInterval(() => void verifier.refresh(), keysRefreshMs)
+  verifier.preload().catch((error: unknown) => log.warn('keys.awaited', { error }))
+
+  return {
+    ready: { httpPort, mqttPort: mqtt.port, ...(mqtts === undefined ? {} : { mqttsPort: mqtts.port }) },
+    async stop() {
+      clearInterval(sweep)
+      clearInterval(refresh)
+      mqtt.close()
+      mqtts?.close()
+      engine.setReading(false)
+      // What takes longer stays in the devices' outboxes.
+      await Promise.race([handover.idle(), delay(settleMs, undefined, { ref: false })])
+      await engine.stop()
+      feed.stop()
+      await Promise.all([server.close(), ingest.close()])
+    },
+  }
+}

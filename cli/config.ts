@@ -1,0 +1,29 @@
+/**
+ * Settings of lotctl itself. Where the programs are is found in their own settings (`places.ts`);
+ * these win over it, for a lotctl that talks to another machine.
+ */
+import { type Static, Type } from 'typebox'
+import { readDataDir, readSettings, type SettingsSource } from '../core/runtime/env.ts'
+
+const Url = Type.String({ pattern: '^https?://' })
+
+export const cliSettings = Type.Object({
+  provisioningUrl: Type.Optional({
+    ...Url,
+    description: 'provisioning; absent: as provisioning’s own settings say',
+  }),
+  ingestUrl: Type.Optional({ ...Url, description: 'ingest; absent: as ingest’s own settings say' }),
+  credentialFile: Type.Optional(
+    Type.String({ description: 'who lotctl is; absent: operator.json in the data folder' }),
+  ),
+  timeoutSec: Type.Integer({ default: 30, minimum: 1, maximum: 3600, description: 'for one answer' }),
+  insecure: Type.Boolean({ default: false, description: 'allow plaintext beyond loopback' }),
+})
+
+export type CliConfig = Readonly<Static<typeof cliSettings>> & { readonly dataDir: string }
+
+/** @throws FleetError `config.invalid` naming every fault */
+export function readCliConfig(source: SettingsSource): CliConfig {
+  const settings = readSettings(cliSettings, { section: 'cli', prefix: 'LOTWATCH_CLI', ...source })
+  return Object.freeze({ ...settings, dataDir: readDataDir(source) })
+}

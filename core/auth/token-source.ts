@@ -1,0 +1,139 @@
+/**
+ * The client credentials request (RFC 6749 §4.4): one at a time, cached, renewed early at a random part of its life.
+ * The device's own clock is not asked: life is `expires_in` on a monotonic clock.
+ */
+import type { CredentialFile } from '../contract/credential.ts'
+import { FleetError } from '../contract/errors.ts'
+import type { Fetch } from './verifier.ts'
+
+export interface AccessToken {
+  readonly token: string
+  /** On the monotonic clock of the source, milliseconds. */
+  readonly expiresAtMs: number
+  /** When to get the next one: 60–80 % of life. */
+  readonly renewAtMs: number
+}
+
+export interface TokenSource {
+  /**
+   * A token that is good now; asks the issuer only when there is none or it is time to renew.
+   * While a renewal is under way or has just failed, a token that has not expired goes on being handed out:
+   * only the caller that began the renewal waits for it.
+   * @throws FleetError `client.refused`, `token.unavailable`
+   */
+  get(): Promise<AccessToken>
+  /** The token was refused somewhere: do not hand it out again. */
+  invalidate(token: string): void
+}
+
+export interface TokenSourceOptions {
+  readonly credential: Pick<
+    CredentialFile,
+    'client_id' | 'client_secret' | 'token_endpoint_auth_method' | 'token_endpoint'
+  >
+  readonly audience: string
+  /** Absent: all that was granted. */
+  readonly scope?: string
+  readonly fetch: Fetch
+  /** Monotonic milliseconds. */
+  readonly nowMs: () => number
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly timeoutMs?: number
+}
+
+const renewRetryMs = 10_000
+
+export function createTokenSource(options: TokenSourceOptions): TokenSource {
+  let current: AccessToken | undefined
+  let asking: Promise<AccessToken> | undefined
+  /** No renewal before this, while the token at hand is good. */
+  let retryAtMs = Number.NEGATIVE_INFINITY
+
+  const renew = () => {
+    asking ??= requestToken(options)
+      .then((token) => {
+        current = token
+        retryAtMs = Number.NEGATIVE_INFINITY
+        return token
+      })
+      .finally(() => {
+        asking = undefined
+      })
+    return asking
+  }
+
+  return {
+    async get() {
+      const held = current
+      const nowMs = options.nowMs()
+      if (held === undefined || nowMs >= held.expiresAtMs) return renew()
+      if (nowMs < held.renewAtMs || nowMs < retryAtMs) return held
+      retryAtMs = nowMs + renewRetryMs
+      return renew().catch((error: unknown) => {
+        if (options.nowMs() < held.expiresAtMs && current === held) return held
+        throw error
+      })
+    },
+    invalidate(token) {
+      if (current?.token === token) current = undefined
+    },
+  }
+}
+
+async function requestToken(options: TokenSourceOptions): Promise<AccessToken> {
+  const { credential } = options
+  const form = new URLSearchParams({ grant_type: 'client_credentials', audience: options.audience })
+  if (options.scope !== undefined) form.set('scope', options.scope)
+  const headers: Record<string, string> = {
+    'content-type': 'application/x-www-form-urlencoded',
+    accept: 'application/json',
+  }
+  const secret = credential.client_secret ?? ''
+  if (credential.token_endpoint_auth_method === 'client_secret_basic') {
+    // RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
+    headers.authorization = `Basic ${btoa(`${encodeURIComponent(credential.client_id)}:${encodeURIComponent(secret)}`)}`
+  } else {
+    form.set('client_id', credential.client_id)
+    form.set('client_secret', secret)
+  }
+  const askedAtMs = options.nowMs()
+  const response = await options
+    .fetch(credential.token_endpoint, {
+      method: 'POST',
+      headers,
+      body: form.toString(),
+      redirect: 'error',
+      signal: AbortSignal.timeout(options.timeoutMs ?? 10_000),
+    })
+    .catch((cause: unknown) => {
+      throw new FleetError('token.unavailable', `${credential.token_endpoint} does not answer`, { cause })
+    })
+  const answer: unknown = await response.json().catch(() => undefined) // not JSON: judged by its status
+  const body = (typeof answer === 'object' && answer !== null ? answer : {}) as Record<string, unknown>
+  if (response.status >= 500 || response.status === 429) {
+    throw new FleetError('token.unavailable', `token endpoint answered ${response.status}`)
+  }
+  if (!response.ok) {
+    const { error, error_description: description } = body
+    throw new FleetError(
+      'client.refused',
+      `token endpoint: ${String(error ?? response.status)}${description ? `: ${String(description)}` : ''}`,
+      { safeDetail: String(error ?? response.status) },
+    )
+  }
+  const { access_token: token, expires_in: expiresInSec } = body
+  if (typeof token !== 'string' || typeof expiresInSec !== 'number' || !(expiresInSec > 0)) {
+    throw new FleetError(
+      'token.unavailable',
+      'the answer of the token endpoint lacks access_token or expires_in',
+    )
+  }
+  const lifeMs = expiresInSec * 1000
+  // Counted from before the request, so that time on the wire shortens the life and never lengthens it.
+  return {
+    token,
+    expiresAtMs: askedAtMs + lifeMs,
+    renewAtMs: askedAtMs + lifeMs * (0.6 + 0.2 * options.random()),
+  }
+}

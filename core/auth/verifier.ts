@@ -1,0 +1,230 @@
+/**
+ * Access token → `Principal`: which issuer, its keys, signature and claims (RFC 7519, 8725, 9068).
+ * Keys are loaded ahead, refreshed in the background and kept when a refresh fails: an issuer that is away
+ * locks nobody out. Revocation is not known here; it comes by the feed.
+ */
+import { createHash } from 'node:crypto'
+import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, errors as joseErrors, jwtVerify } from 'jose'
+import { type ErrorCode, FleetError, isFleetError } from '../contract/errors.ts'
+import type { Principal } from '../contract/principal.ts'
+import { type DialectName, dialects, principalOf } from './issuers.ts'
+
+/** An issuer whose tokens are believed here. */
+export interface TrustedIssuer {
+  /** Exactly as in `iss`. */
+  readonly issuer: string
+  readonly audience: string
+  /** RFC 8725 §3.1: the list is ours, never the token's. */
+  readonly algorithms: readonly string[]
+  readonly dialect: DialectName
+  /** Absent: from the issuer's metadata (RFC 8414 §3, then OpenID Connect Discovery). */
+  readonly jwksUri?: string
+}
+
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>
+
+export interface Verifier {
+  /**
+   * @throws FleetError kind `refused`: the token is no good here; `keys.unavailable`: cannot be decided now
+   */
+  verify(token: string): Promise<Principal>
+  /** Loads the keys of every issuer. Rejects with `keys.unavailable` when one has none yet. */
+  preload(): Promise<void>
+  /** Fetches the keys again; errors leave the old ones in place. */
+  refresh(): Promise<void>
+}
+
+export interface VerifierOptions {
+  readonly issuers: readonly TrustedIssuer[]
+  readonly fetch: Fetch
+  /** Wall clock, Unix milliseconds. */
+  readonly now: () => number
+  readonly clockToleranceSec?: number
+}
+
+/** A principal, and the set of keys that vouched for it. */
+interface Verified {
+  readonly principal: Principal
+  readonly keys: IssuerKeys
+  readonly generation: number
+}
+
+/** Longer than any token we issue, and short enough to be cheap to refuse. */
+export const tokenCharsMax = 4096
+const tokenLifeSecMax = 24 * 3600
+const unknownKeyCooldownMs = 10_000
+const fetchTimeoutMs = 5000
+const verifiedMax = 20_000
+
+export function createVerifier(options: VerifierOptions): Verifier {
+  const toleranceSec = options.clockToleranceSec ?? 30
+  const trusted = new Map(options.issuers.map((issuer) => [issuer.issuer, new IssuerKeys(issuer, options)]))
+  const verified = new Map<string, Verified>()
+
+  async function verifyFresh(token: string): Promise<Verified> {
+    const keys = trusted.get(claimedIssuer(token))
+    if (keys === undefined) throw new FleetError('token.issuer', 'issuer is not trusted here')
+    const dialect = dialects[keys.issuer.dialect]
+    const attempt = async () => {
+      // Noted before the signature is checked: keys replaced meanwhile have not vouched for this token.
+      const { generation } = keys
+      const { payload } = await jwtVerify(token, keys.current(), {
+        issuer: keys.issuer.issuer,
+        audience: keys.issuer.audience,
+        algorithms: [...keys.issuer.algorithms],
+        requiredClaims: [...dialect.requiredClaims],
+        clockTolerance: toleranceSec,
+        currentDate: new Date(options.now()),
+        typ: dialect.typ,
+      })
+      return { payload, generation }
+    }
+    await keys.loaded()
+    const { payload, generation } = await attempt().catch(async (error: unknown) => {
+      // A key published after our last look: one refetch for all who ask, and not more often than the cooldown.
+      if (!(error instanceof joseErrors.JWKSNoMatchingKey) || !(await keys.refetchForUnknownKey()))
+        throw error
+      return attempt()
+    })
+    const principal = principalOf(payload, dialect)
+    if (principal.expiresAtSec - principal.issuedAtSec > tokenLifeSecMax)
+      throw new FleetError('token.claims', 'lives longer than 24 h')
+    if (principal.issuedAtSec > options.now() / 1000 + toleranceSec)
+      throw new FleetError('token.claims', 'issued in the future')
+    return { principal, keys, generation }
+  }
+
+  return {
+    async verify(token) {
+      if (token.length > tokenCharsMax) throw new FleetError('token.malformed', 'longer than any token')
+      // Never by the raw string alone: the entry also names the set of keys that vouched for it.
+      const fingerprint = createHash('sha256').update(token).digest('base64')
+      const known = verified.get(fingerprint)
+      if (known !== undefined && known.generation === known.keys.generation) {
+        if (known.principal.expiresAtSec + toleranceSec <= options.now() / 1000) {
+          verified.delete(fingerprint)
+          throw new FleetError('token.expired', 'token has expired')
+        }
+        return known.principal
+      }
+      const fresh = await verifyFresh(token).catch((error: unknown) => {
+        throw refusal(error)
+      })
+      if (verified.size >= verifiedMax) verified.delete(verified.keys().next().value as string) // size > 0: oldest goes
+      verified.set(fingerprint, fresh)
+      return fresh.principal
+    },
+    async preload() {
+      await Promise.all([...trusted.values()].map((keys) => keys.loaded()))
+    },
+    async refresh() {
+      await Promise.allSettled([...trusted.values()].map((keys) => keys.fetch()))
+    },
+  }
+}
+
+/** Only chooses whose keys to ask; nothing else of an unverified token is used. */
+function claimedIssuer(token: string): string {
+  try {
+    return decodeJwt(token).iss ?? ''
+  } catch (cause) {
+    throw new FleetError('token.malformed', 'not a JWT', { cause })
+  }
+}
+
+function refusal(error: unknown): unknown {
+  if (isFleetError(error) || !(error instanceof joseErrors.JOSEError)) return error
+  const code: ErrorCode =
+    error instanceof joseErrors.JWTExpired
+      ? 'token.expired'
+      : error instanceof joseErrors.JWTClaimValidationFailed
+        ? error.claim === 'aud'
+          ? 'token.audience'
+          : 'token.claims'
+        : error instanceof joseErrors.JWSSignatureVerificationFailed ||
+            error instanceof joseErrors.JWKSNoMatchingKey
+          ? 'token.signature'
+          : 'token.malformed'
+  return new FleetError(code, error.message, { cause: error })
+}
+
+/** The keys of one issuer: fetched once for however many ask, replaced only by a set that has a key. */
+class IssuerKeys {
+  readonly issuer: TrustedIssuer
+  /** Counts the sets of keys so far; a change voids what was verified with the one before. */
+  generation = 0
+  readonly #options: VerifierOptions
+  #text = ''
+  #keys: ReturnType<typeof createLocalJWKSet> | undefined
+  #fetching: Promise<void> | undefined
+  #fetchedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(issuer: TrustedIssuer, options: VerifierOptions) {
+    this.issuer = issuer
+    this.#options = options
+  }
+
+  current(): ReturnType<typeof createLocalJWKSet> {
+    if (this.#keys === undefined)
+      throw new FleetError('keys.unavailable', `no keys of ${this.issuer.issuer} yet`)
+    return this.#keys
+  }
+
+  async loaded(): Promise<void> {
+    if (this.#keys === undefined) await this.fetch()
+  }
+
+  /** @returns whether a fetch took place: a new one, or one under way that this waited for */
+  async refetchForUnknownKey(): Promise<boolean> {
+    const isCooling = this.#options.now() - this.#fetchedAtMs < unknownKeyCooldownMs
+    if (isCooling && this.#fetching === undefined) return false
+    await this.fetch().catch(() => undefined) // the old keys stay, and the token is refused for its unknown key
+    return true
+  }
+
+  fetch(): Promise<void> {
+    this.#fetching ??= this.#load().finally(() => {
+      this.#fetching = undefined
+    })
+    return this.#fetching
+  }
+
+  async #load(): Promise<void> {
+    this.#fetchedAtMs = this.#options.now()
+    try {
+      const uri = this.issuer.jwksUri ?? (await this.#discover())
+      const text = await this.#get(uri)
+      const set = JSON.parse(text) as JSONWebKeySet
+      if (!Array.isArray(set.keys) || set.keys.length === 0) throw new Error('the key set is empty')
+      if (text === this.#text) return
+      this.#keys = createLocalJWKSet(set)
+      this.#text = text
+      this.generation++
+    } catch (cause) {
+      throw new FleetError('keys.unavailable', `keys of ${this.issuer.issuer} could not be loaded`, { cause })
+    }
+  }
+
+  /** RFC 8414 §3.1: the well-known part stands between host and path; OpenID appends it. */
+  async #discover(): Promise<string> {
+    const { origin, pathname } = new URL(this.issuer.issuer)
+    const path = pathname.replace(/\/$/, '')
+    const text = await this.#get(`${origin}/.well-known/oauth-authorization-server${path}`).catch(() =>
+      this.#get(`${origin}${path}/.well-known/openid-configuration`),
+    )
+    const metadata = JSON.parse(text) as { issuer?: unknown; jwks_uri?: unknown }
+    // RFC 8414 §3.3: metadata of another issuer must not be used.
+    if (metadata.issuer !== this.issuer.issuer || typeof metadata.jwks_uri !== 'string')
+      throw new Error('metadata does not fit the issuer')
+    return metadata.jwks_uri
+  }
+
+  async #get(url: string): Promise<string> {
+    const response = await this.#options.fetch(url, {
+      signal: AbortSignal.timeout(fetchTimeoutMs),
+      redirect: 'error',
+    })
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`)
+    return response.text()
+  }
+}

@@ -1,0 +1,32 @@
+/** Who may come in to a program that follows the feed: token → principal, not revoked, with the scope. */
+import type { FastifyRequest } from 'fastify'
+import type { Revocations } from '../auth/revocations.ts'
+import type { Verifier } from '../auth/verifier.ts'
+import { FleetError } from '../contract/errors.ts'
+import type { Principal } from '../contract/principal.ts'
+import { bearerToken, requireScope } from './http.ts'
+
+export interface Door {
+  /** @throws FleetError `token.…`, `keys.unavailable`, `provisioning.unavailable` */
+  admit(request: FastifyRequest, scope: string): Promise<Principal>
+}
+
+export function createDoor(options: {
+  verifier: Verifier
+  revocations: Revocations
+  /** Whether what the feed said is recent enough to let anybody in by. */
+  isFeedKnown: () => boolean
+}): Door {
+  return {
+    async admit(request, scope) {
+      const principal = await options.verifier.verify(bearerToken(request))
+      if (!options.isFeedKnown())
+        throw new FleetError('provisioning.unavailable', 'what is revoked is not known now')
+      if (options.revocations.isRevoked(principal)) {
+        throw new FleetError('token.revoked', `${principal.oauthClientId} was revoked`)
+      }
+      requireScope(principal, scope)
+      return principal
+    },
+  }
+}

@@ -1,0 +1,131 @@
+/** Settings of ingest: file and environment to one frozen object. */
+import { join } from 'node:path'
+import { type Static, Type } from 'typebox'
+import { FleetError } from '../core/contract/errors.ts'
+import { readDataDir, readSettings, type SettingsSource } from '../core/runtime/env.ts'
+import { followerSettings, serverSettings, tlsFaults } from '../core/runtime/settings.ts'
+
+export const ingestSettings = Type.Object(
+  {
+    ...serverSettings(8082),
+    ...followerSettings,
+    store: Type.Union([Type.Literal('duckdb'), Type.Literal('influx')], {
+      default: 'duckdb',
+      description: 'what keeps the readings: DuckDB in a file, or an InfluxDB',
+    }),
+    databaseFile: Type.Optional(
+      Type.String({ description: 'the DuckDB file; absent: readings.duckdb in the data folder' }),
+    ),
+    memoryMax: Type.String({
+      default: '1GB',
+      pattern: '^[1-9][0-9]*(MB|GB)$',
+      description: 'memory DuckDB may use',
+    }),
+    threads: Type.Integer({ default: 2, minimum: 1, maximum: 256, description: 'threads DuckDB may use' }),
+    influxUrl: Type.String({
+      default: 'http://127.0.0.1:8086',
+      pattern: '^https?://',
+      description: 'where InfluxDB is',
+    }),
+    influxVersion: Type.Integer({
+      default: 2,
+      minimum: 1,
+      maximum: 2,
+      description: 'its version; 1 is written to by /write, 2 by its own API',
+    }),
+    influxOrg: Type.String({ default: 'lotwatch', description: 'organization, of version 2' }),
+    influxBucket: Type.String({
+      default: 'readings',
+      description:
+        'bucket, of version 1 the database: made by the operator, for ingest alone, never forgetting',
+    }),
+    influxUsername: Type.Optional(
+      Type.String({ description: 'user of version 1; absent: it asks nobody who they are' }),
+    ),
+    influxToken: Type.Optional(
+      Type.String({ description: 'token that may read and write the bucket; of version 1 the password' }),
+    ),
+    influxTimeoutMs: Type.Integer({
+      default: 5000,
+      minimum: 100,
+      maximum: 60_000,
+      description: 'how long InfluxDB may keep a batch waiting',
+    }),
+    handoversWaitingMax: Type.Integer({
+      default: 16,
+      minimum: 1,
+      maximum: 1000,
+      description: 'handovers that may wait for a commit; more are asked to come back',
+    }),
+    commitMessagesMax: Type.Integer({
+      default: 10_000,
+      minimum: 1,
+      maximum: 100_000,
+      description: 'messages committed together at most, unless one handover has more',
+    }),
+    ledgerRangesPerEpochMax: Type.Integer({
+      default: 10_000,
+      minimum: 1,
+      description: 'ranges of sequences kept per device and epoch; what would need more is quarantined',
+    }),
+    ledgerEpochsPerDeviceMax: Type.Integer({
+      default: 1000,
+      minimum: 1,
+      description: 'epochs kept per device; readings of more are quarantined',
+    }),
+    quarantinePerDeviceMax: Type.Integer({
+      default: 1000,
+      minimum: 0,
+      description: 'entries per device whose content is kept in quarantine',
+    }),
+    staleAfterSec: Type.Integer({
+      default: 600,
+      minimum: 1,
+      description: 'age from which the latest reading of a device no longer counts as current',
+    }),
+    queryWindowsMax: Type.Integer({
+      default: 200_000,
+      minimum: 1,
+      description: 'windows one series may have, over all its lots',
+    }),
+    queryReadingsMax: Type.Integer({
+      default: 2_000_000,
+      minimum: 1,
+      description: 'readings one series may read where lots have several devices',
+    }),
+  },
+  { additionalProperties: false },
+)
+
+export type IngestConfig = Readonly<
+  Static<typeof ingestSettings> & { readonly credentialFile: string; readonly databaseFile: string }
+>
+
+/** @throws FleetError `config.invalid` naming every fault */
+export function readIngestConfig(source: SettingsSource): IngestConfig {
+  const settings = readSettings(ingestSettings, { section: 'ingest', prefix: 'LOTWATCH_INGEST', ...source })
+  const faults = contradictionsIn(settings)
+  if (faults.length > 0) throw new FleetError('config.invalid', 'settings contradict each other', { faults })
+  const dataDir = readDataDir(source)
+  return Object.freeze({
+    ...settings,
+    credentialFile: settings.credentialFile ?? join(dataDir, 'services', 'ingest.json'),
+    databaseFile: settings.databaseFile ?? join(dataDir, 'readings.duckdb'),
+  })
+}
+
+function contradictionsIn(settings: Static<typeof ingestSettings>): string[] {
+  const faults = tlsFaults('LOTWATCH_INGEST', settings)
+  const { store, influxVersion, influxUsername, influxToken } = settings
+  if (store === 'influx' && influxVersion === 2 && influxToken === undefined)
+    faults.push('LOTWATCH_INGEST_INFLUX_TOKEN: is required, InfluxDB 2 lets nobody in without')
+  if (
+    store === 'influx' &&
+    influxVersion === 1 &&
+    (influxUsername === undefined) !== (influxToken === undefined)
+  )
+    faults.push(
+      'LOTWATCH_INGEST_INFLUX_USERNAME and LOTWATCH_INGEST_INFLUX_TOKEN: one is set without the other',
+    )
+  return faults
+}

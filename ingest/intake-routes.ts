@@ -1,0 +1,34 @@
+/** The HTTP face of ingest. */
+import type { FastifyInstance } from 'fastify'
+import { FleetError } from '../core/contract/errors.ts'
+import { handoverBytesMax, handoverMediaType } from '../core/contract/handover.ts'
+import type { Door } from '../core/runtime/door.ts'
+import type { Intake } from './intake.ts'
+
+export function addIntakeRoutes(
+  server: FastifyInstance,
+  { door, intake }: { door: Door; intake: Intake },
+): void {
+  server.addContentTypeParser(
+    handoverMediaType,
+    { parseAs: 'buffer', bodyLimit: handoverBytesMax },
+    (_request, body, done) => done(null, body),
+  )
+  server.post(
+    '/v1/readings',
+    {
+      bodyLimit: handoverBytesMax,
+      // Before the body is read: a stranger's megabytes are not taken in.
+      onRequest: async (request) => void (await door.admit(request, 'write:readings')),
+    },
+    async (request) => ({ verdicts: await intake.take(framesOf(request.body)) }),
+  )
+}
+
+/** Other parsers than ours make something else of a body, and nothing of none. */
+function framesOf(body: unknown): Uint8Array {
+  if (body instanceof Uint8Array) return body
+  if (body === undefined || body === null)
+    throw new FleetError('handover.malformed', 'no body', { safeDetail: 'a handover has a body' })
+  throw new FleetError('request.media_type', 'not a handover', { safeDetail: `send ${handoverMediaType}` })
+}

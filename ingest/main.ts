@@ -1,0 +1,230 @@
+/** Ingest's front door: picks the parts, starts them, stops them. */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { Revocations } from '../core/auth/revocations.ts'
+import { createTokenSource } from '../core/auth/token-source.ts'
+import { createVerifier, type Fetch } from '../core/auth/verifier.ts'
+import { FleetError } from '../core/contract/errors.ts'
+import { audiences } from '../core/contract/principal.ts'
+import { awaitCredentialFile } from '../core/runtime/credential.ts'
+import { createDoor } from '../core/runtime/door.ts'
+import { followFeed } from '../core/runtime/feed.ts'
+import { createApi, createFetch, requireTlsUrl } from '../core/runtime/fetch.ts'
+import { createServer, listen } from '../core/runtime/http.ts'
+import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
+import { createLog, type Log } from '../core/runtime/log.ts'
+import { addMetrics } from '../core/runtime/metrics.ts'
+import { tlsFilesOf } from '../core/runtime/settings.ts'
+import { Answers } from './answers.ts'
+import { type IngestConfig, readIngestConfig } from './config.ts'
+import { hearOfPlaces } from './feed.ts'
+import { createIntake } from './intake.ts'
+import { addIntakeRoutes } from './intake-routes.ts'
+import { Ledger } from './ledger.ts'
+import { createIngestMetrics } from './metrics.ts'
+import { Places } from './places.ts'
+import { addQueryRoutes } from './routes.ts'
+import { openDuckDB } from './store/duckdb.ts'
+import { openInflux } from './store/influx.ts'
+import type { Store } from './store/store.ts'
+
+const keysRefreshMs = 300_000
+const sweepMs = 60_000
+/** The stored ledger may double and have this many rows more before it is written anew at start. */
+const ledgerRowsSpare = 10_000
+const monotonic = () => performance.now()
+
+const log = createLog({ program: 'ingest' })
+runProgram(log, async () => start(readIngestConfig(loadSettingsSource(process.env))))
+
+async function start(config: IngestConfig): Promise<Running> {
+  const log = createLog({ program: 'ingest', level: config.logLevel })
+  const tls = tlsFilesOf(config)
+  for (const [url, setting] of [
+    [config.issuerUrl, 'LOTWATCH_INGEST_ISSUER_URL'],
+    [config.provisioningUrl, 'LOTWATCH_INGEST_PROVISIONING_URL'],
+  ] as const) {
+    requireTlsUrl(url, { setting, insecure: config.insecure })
+  }
+  const ca = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
+  const fetch = createFetch(ca)
+  const store = await openStore(config, { ...ca, fetch })
+  const ledger = await loadLedger(store, config)
+  const places = new Places()
+  const kept = await store.loadPlaces()
+  places.replace(kept.lots, kept.assignments)
+
+  const verifier = createVerifier({
+    issuers: [
+      { issuer: config.issuerUrl, algorithms: ['ES256'], dialect: 'rfc9068', audience: audiences.ingest },
+    ],
+    fetch,
+    now: Date.now,
+    clockToleranceSec: config.skewSec,
+  })
+  const revocations = new Revocations()
+  const keeper = createPlacesKeeper(store, places, log)
+  const feed = followFeed({
+    // Not awaited: the program is up before provisioning has written the credential.
+    api: awaitCredentialFile(config.credentialFile, { log, waitMs: Number.POSITIVE_INFINITY }).then(
+      (credential) =>
+        createApi({
+          baseUrl: config.provisioningUrl,
+          tokens: createTokenSource({
+            credential,
+            audience: audiences.provisioning,
+            fetch,
+            nowMs: monotonic,
+            random: Math.random,
+          }),
+          fetch,
+          unavailable: 'provisioning.unavailable',
+        }),
+    ),
+    revocations,
+    onEvent(event) {
+      if (hearOfPlaces(places, event)) keeper.changed()
+    },
+    log,
+    random: Math.random,
+    nowMs: monotonic,
+    ageMaxMs: config.feedAgeMaxSec * 1000,
+  })
+
+  const intake = createIntake({
+    store,
+    ledger,
+    hash: (data) => createHash('sha256').update(data).digest('hex'),
+    handoversWaitingMax: config.handoversWaitingMax,
+    commitMessagesMax: config.commitMessagesMax,
+    nowMs: monotonic,
+    onCommit(decision, tookMs) {
+      const { verdicts, readings, quarantine } = decision
+      metrics.committed(decision, tookMs)
+      log.debug('batch.stored', { messages: verdicts.length, readings: readings.length, tookMs })
+      if (quarantine.length > 0) {
+        const reasons = [...new Set(quarantine.map(({ reason }) => reason))]
+        log.warn('readings.quarantined', { entries: quarantine.length, reasons })
+      }
+    },
+    // Thrown outside of any promise, it ends the program, and the supervisor starts it anew.
+    onFatal: (error) =>
+      void setImmediate(() => {
+        throw error
+      }),
+  })
+  const server = createServer({
+    log,
+    tls,
+    async readiness() {
+      await verifier.preload()
+      if (!feed.isKnown())
+        throw new FleetError('provisioning.unavailable', 'the feed has not been heard lately')
+      await store.check()
+    },
+  })
+  const metrics = createIngestMetrics(addMetrics(server))
+  const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown })
+  addIntakeRoutes(server, { door, intake })
+  addQueryRoutes(server, {
+    door,
+    now: Date.now,
+    answers: new Answers({
+      store,
+      ledger,
+      places,
+      staleAfterSec: config.staleAfterSec,
+      windowsMax: config.queryWindowsMax,
+      readingsMax: config.queryReadingsMax,
+      now: Date.now,
+    }),
+  })
+  const port = await listen(server, { ...config, portSetting: 'LOTWATCH_INGEST_PORT' }, tls)
+
+  const refresh = setInterval(() => void verifier.refresh(), keysRefreshMs)
+  const sweep = setInterval(() => revocations.sweep(Date.now()), sweepMs)
+  verifier.preload().catch((error: unknown) => log.warn('keys.awaited', { error }))
+
+  return {
+    ready: { url: `${tls === undefined ? 'http' : 'https'}://${config.host}:${port}`, port },
+    async stop() {
+      clearInterval(refresh)
+      clearInterval(sweep)
+      feed.stop()
+      await server.close()
+      await intake.idle()
+      await keeper.idle()
+      await store.close()
+    },
+  }
+}
+
+async function openStore(config: IngestConfig, trust: { ca?: string; fetch: Fetch }): Promise<Store> {
+  switch (config.store) {
+    case 'duckdb':
+      mkdirSync(dirname(config.databaseFile), { recursive: true })
+      return openDuckDB({ ...config, file: config.databaseFile })
+    case 'influx':
+      requireTlsUrl(config.influxUrl, { setting: 'LOTWATCH_INGEST_INFLUX_URL', insecure: config.insecure })
+      return openInflux({
+        ...trust,
+        url: config.influxUrl,
+        version: config.influxVersion === 1 ? 1 : 2,
+        org: config.influxOrg,
+        bucket: config.influxBucket,
+        username: config.influxUsername,
+        token: config.influxToken,
+        timeoutMs: config.influxTimeoutMs,
+        quarantinePerDeviceMax: config.quarantinePerDeviceMax,
+      })
+    default: {
+      const never: never = config.store
+      return never
+    }
+  }
+}
+
+async function loadLedger(store: Store, config: IngestConfig): Promise<Ledger> {
+  const state = await store.load()
+  const ledger = new Ledger({
+    rangesPerEpochMax: config.ledgerRangesPerEpochMax,
+    epochsPerDeviceMax: config.ledgerEpochsPerDeviceMax,
+  })
+  for (const row of state.ledger) ledger.load(row)
+  for (const end of state.ends) ledger.loadEnd(end)
+  for (const { deviceId, timestampMs } of state.highs) ledger.loadHigh(deviceId, timestampMs)
+  const rows = [...ledger.rows()]
+  if (store.ledgerRowCount > 2 * rows.length + ledgerRowsSpare) await store.compact(rows)
+  return ledger
+}
+
+/** Saves lots and assignments after changes, one save at a time; what fails is saved with the next change. */
+function createPlacesKeeper(
+  store: Store,
+  places: Places,
+  log: Log,
+): { changed(): void; idle(): Promise<void> } {
+  let isChanged = false
+  let saving: Promise<void> | undefined
+  const save = async () => {
+    while (isChanged) {
+      isChanged = false
+      const { lots, assignments } = places.all
+      await store.savePlaces(lots, assignments)
+    }
+  }
+  return {
+    changed() {
+      isChanged = true
+      saving ??= save()
+        .catch((error: unknown) => log.error('places.not_saved', { error }))
+        .finally(() => {
+          saving = undefined
+        })
+    },
+    async idle() {
+      await saving
+    },
+  }
+}

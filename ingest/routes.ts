@@ -1,0 +1,209 @@
+/** The questions of analysts over HTTP: parameters checked, answers as JSON or CSV. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Static, TSchema } from 'typebox'
+import type { DeviceId, LotId } from '../core/contract/device.ts'
+import { FleetError } from '../core/contract/errors.ts'
+import type { Principal } from '../core/contract/principal.ts'
+import {
+  type Aggregate,
+  type Answer,
+  LatestQuery,
+  LatestRow,
+  LotRow,
+  LotsQuery,
+  QuarantineQuery,
+  QuarantineRow,
+  ReadingRow,
+  ReadingsQuery,
+  SeriesQuery,
+  SeriesRow,
+} from '../core/contract/query.ts'
+import type { Door } from '../core/runtime/door.ts'
+import type { Answers, Asker, Found } from './answers.ts'
+import { toCsv } from './csv.ts'
+import { parseEvery } from './windows.ts'
+import { Zone } from './zone.ts'
+
+interface CommonQuery {
+  readonly tz?: string
+  readonly format?: 'json' | 'csv'
+}
+
+const limitDefault = 1000
+
+/** `agg=mean,max` is `agg=mean&agg=max`; nothing that is asked for in lists has a comma in it. */
+function splitLists(query: Record<string, unknown>, schema: TSchema): void {
+  const { properties } = schema as { properties?: Record<string, { type?: string }> }
+  for (const [name, value] of Object.entries(query)) {
+    if (properties?.[name]?.type === 'array')
+      query[name] = [value].flat().flatMap((item) => String(item).split(','))
+  }
+}
+
+/** Later than any reading: stamps may be ahead of now. */
+const endOfTimeMs = Number.MAX_SAFE_INTEGER
+
+export function addQueryRoutes(
+  server: FastifyInstance,
+  { door, answers, now }: { door: Door; answers: Answers; now: () => number },
+): void {
+  const principals = new WeakMap<FastifyRequest, Principal>()
+
+  function route<Schema extends TSchema, Row extends object>(
+    path: string,
+    querystring: Schema,
+    columns: (query: Static<Schema>) => readonly string[],
+    find: (query: Static<Schema>, asker: Asker) => Promise<Found<Row>> | Found<Row>,
+  ): void {
+    server.get(
+      path,
+      {
+        schema: { querystring },
+        // Before the parameters are looked at: a stranger learns nothing of them.
+        onRequest: async (request) =>
+          void principals.set(request, await door.admit(request, 'read:readings')),
+        preValidation: async (request) => splitLists(request.query as Record<string, unknown>, querystring),
+      },
+      async (request, reply) => {
+        const query = request.query as Static<Schema> & CommonQuery // the schema has checked it
+        const zone = new Zone(query.tz ?? 'UTC')
+        const principal = principals.get(request) as Principal // set in onRequest, or this is not reached
+        const found = await find(query, { principal, zone, signal: leavingOf(reply) })
+        const isCsv = wantsCsv(query.format, request.headers.accept)
+        return isCsv ? sendCsv(reply, found, columns(query)) : answerOf(found, zone)
+      },
+    )
+  }
+
+  route(
+    '/v1/lots',
+    LotsQuery,
+    () => namesOf(LotRow),
+    (_query, asker) => answers.lots(asker),
+  )
+  route(
+    '/v1/latest',
+    LatestQuery,
+    () => namesOf(LatestRow),
+    ({ lot }, asker) => answers.latest(lotsOf(lot), asker),
+  )
+  route(
+    '/v1/series',
+    SeriesQuery,
+    ({ agg }) =>
+      namesOf(SeriesRow).filter(
+        (name) => name in seriesFrame || aggregatesOf(agg).some((asked) => asked === name),
+      ),
+    (query, asker) => {
+      const every = parseEvery(query.every ?? '1h')
+      const nowMs = now()
+      const from = asker.zone.parse(query.from, 'from', nowMs)
+      // Nobody means half a minute by `-7d`: windows then start where the clock does.
+      const fromMs = query.from.startsWith('-') ? asker.zone.startOf(every.unit, from) : from
+      const toMs = asker.zone.parse(query.to ?? 'now', 'to', nowMs)
+      if (toMs < fromMs) throw invalid('to: is before from')
+      return answers.series(
+        {
+          lots: lotsOf(query.lot),
+          fromMs,
+          toMs,
+          every,
+          aggregates: aggregatesOf(query.agg),
+          isSparse: query.fill === 'none',
+        },
+        asker,
+      )
+    },
+  )
+  route(
+    '/v1/readings',
+    ReadingsQuery,
+    () => namesOf(ReadingRow),
+    (query, asker) => {
+      const nowMs = now()
+      return answers.readings(
+        {
+          lots: lotsOf(query.lot),
+          devices: devicesOf(query.device),
+          fromMs: query.from === undefined ? 0 : asker.zone.parse(query.from, 'from', nowMs),
+          toMs: query.to === undefined ? endOfTimeMs : asker.zone.parse(query.to, 'to', nowMs),
+          order: query.order ?? 'asc',
+          limit: query.limit ?? limitDefault,
+          cursor: query.cursor,
+        },
+        asker,
+      )
+    },
+  )
+  route(
+    '/v1/quarantine',
+    QuarantineQuery,
+    () => namesOf(QuarantineRow),
+    (query, asker) =>
+      answers.quarantine(
+        {
+          devices: devicesOf(query.device),
+          reason: query.reason,
+          limit: query.limit ?? limitDefault,
+          cursor: query.cursor,
+        },
+        asker,
+      ),
+  )
+}
+
+const seriesFrame = { lotId: true, start: true, end: true }
+
+/** The schema has checked the names, which its type has lost. */
+function aggregatesOf(asked: readonly string[] | undefined): readonly Aggregate[] {
+  return asked === undefined || asked.length === 0 ? ['mean'] : (asked as readonly Aggregate[])
+}
+
+/** The schema has checked the grammar. */
+function lotsOf(ids: readonly string[] | undefined): readonly LotId[] | undefined {
+  return ids as readonly LotId[] | undefined
+}
+
+/** The schema has checked the grammar. */
+function devicesOf(ids: readonly string[] | undefined): readonly DeviceId[] | undefined {
+  return ids as readonly DeviceId[] | undefined
+}
+
+function namesOf(schema: { readonly properties: object }): string[] {
+  return Object.keys(schema.properties)
+}
+
+function wantsCsv(format: string | undefined, accept = ''): boolean {
+  return format === undefined ? /\btext\/csv\b/.test(accept) : format === 'csv'
+}
+
+function answerOf<Row>({ rows, gaps, nextCursor }: Found<Row>, zone: Zone): Answer<Row> {
+  return {
+    tz: zone.id,
+    rows,
+    complete: gaps.length === 0,
+    gaps,
+    ...(nextCursor === undefined ? {} : { nextCursor }),
+  }
+}
+
+function sendCsv(reply: FastifyReply, found: Found<object>, columns: readonly string[]): FastifyReply {
+  void reply
+    .header('content-type', 'text/csv; charset=utf-8; header=present')
+    .header('lotwatch-complete', String(found.gaps.length === 0))
+  if (found.nextCursor !== undefined) void reply.header('lotwatch-next-cursor', found.nextCursor)
+  return reply.send(toCsv(found.rows, columns))
+}
+
+/** Fires when the client has gone before its answer: nobody reads what the store would still work on. */
+function leavingOf(reply: FastifyReply): AbortSignal {
+  const leaving = new AbortController()
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) leaving.abort(invalid('the client has left'))
+  })
+  return leaving.signal
+}
+
+function invalid(safeDetail: string): FleetError {
+  return new FleetError('request.invalid', safeDetail, { safeDetail })
+}

@@ -1,0 +1,298 @@
+/** The reading side of the DuckDB store: a few connections of its own, so that questions do not wait for commits. */
+import { type DuckDBConnection, type DuckDBInstance, type DuckDBValue, listValue } from '@duckdb/node-api'
+import type { DeviceId, Epoch } from '../../core/contract/device.ts'
+import { FleetError } from '../../core/contract/errors.ts'
+import type { QuarantineReason, Reading } from '../../core/contract/reading.ts'
+import type { WindowRun } from '../windows.ts'
+import type { Names } from './duckdb-names.ts'
+import { clocks, sensors } from './duckdb-schema.ts'
+import type {
+  DeviceSpan,
+  Instant,
+  QuarantineRecord,
+  SpanWindow,
+  StoredReading,
+  StoreReader,
+} from './store.ts'
+
+/** Questions that may wait for a connection; more are told to come back. */
+const waitingMax = 64
+/** Instants further apart than this are looked up apart: one look across months was measured to take seconds. */
+const sliceMs = 6 * 3600_000
+/** With more slices than this, one look at all that their devices have takes less than a look at each. */
+const slicesMax = 16
+
+type Row = readonly unknown[]
+type Ask = (sql: string, values: Record<string, DuckDBValue>, signal?: AbortSignal) => Promise<readonly Row[]>
+
+const readingSelect = `SELECT r.device, r.timestamp_ms, r.occupied, r.capacity, r.entries_total, r.exits_total, r.clock,
+  r.sensor, r.received_at_ms, r.epoch, r.seq, r.credential FROM readings r`
+
+export function createDuckDBReader(ask: Ask, names: Names): StoreReader {
+  /** The spans of devices the database knows, as parameters of `spanRows`; undefined when it knows none of them. */
+  function spanValues(spans: readonly DeviceSpan[]) {
+    const known = spans.flatMap((span, index) => {
+      const device = names.knownDevice(span.deviceId)
+      return device === undefined ? [] : [{ ...span, index, device }]
+    })
+    // Also because DuckDB cannot tell the type of an empty list.
+    if (known.length === 0) return undefined
+    return {
+      spans: integers(known.map(({ index }) => index)),
+      devices: integers(known.map(({ device }) => device)),
+      froms: bigints(known.map(({ fromMs }) => fromMs)),
+      tos: bigints(known.map(({ toMs }) => toMs)),
+    }
+  }
+
+  return {
+    async lookup(instants) {
+      const found: StoredReading[] = []
+      const slices = slicesOf(instants)
+      for (const slice of slices.length > slicesMax ? [slices.flat()] : slices) {
+        const devices = slice.map(({ deviceId }) => names.knownDevice(deviceId) ?? -1)
+        const rows = await ask(
+          `${readingSelect} JOIN (SELECT DISTINCT unnest($devices::INTEGER[]) AS device, unnest($instants::BIGINT[]) AS at) q
+             ON r.device = q.device AND r.timestamp_ms = q.at
+           WHERE r.timestamp_ms BETWEEN $first AND $last AND r.device IN (${[...new Set(devices)].join()})`,
+          {
+            devices: integers(devices),
+            instants: bigints(slice.map(({ timestampMs }) => timestampMs)),
+            first: BigInt(slice[0]?.timestampMs ?? 0),
+            last: BigInt(slice.at(-1)?.timestampMs ?? 0),
+          },
+        )
+        for (const row of rows) found.push(readingOf(row, names))
+      }
+      return found
+    },
+
+    async readings({ fromMs, toMs, spans, order, limit, after }, signal) {
+      const among = spans === undefined ? {} : spanValues(spans)
+      if (among === undefined) return []
+      const direction = order === 'asc' ? 'ASC' : 'DESC'
+      const beyond = order === 'asc' ? '>' : '<'
+      const rows = await ask(
+        `${readingSelect} JOIN devices d ON d.device = r.device
+         ${spans === undefined ? '' : `JOIN (${spanRows}) s ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms`}
+         WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
+         ${after === undefined ? '' : `AND (r.timestamp_ms ${beyond} $afterMs OR (r.timestamp_ms = $afterMs AND d.device_id ${beyond} $afterDevice))`}
+         ORDER BY r.timestamp_ms ${direction}, d.device_id ${direction} LIMIT ${limit}`,
+        {
+          from: BigInt(fromMs),
+          to: BigInt(toMs),
+          ...among,
+          ...(after === undefined ? {} : { afterMs: BigInt(after.timestampMs), afterDevice: after.deviceId }),
+        },
+        signal,
+      )
+      return rows.map((row) => readingOf(row, names))
+    },
+
+    async windows(spans, runs, toMs, signal) {
+      const [first] = runs
+      const among = spanValues(spans)
+      if (first === undefined || among === undefined) return []
+      const rows = await ask(
+        `SELECT s.span, ${windowOf(runs)} AS w, count(r.occupied)::INTEGER, (count(*) - count(r.occupied))::INTEGER,
+           coalesce(sum(r.occupied), 0)::DOUBLE, min(r.occupied), max(r.occupied),
+           arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms)
+         FROM readings r JOIN (${spanRows}) s
+           ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms
+         WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
+         GROUP BY ALL`,
+        {
+          ...among,
+          from: BigInt(first.fromMs),
+          to: BigInt(toMs),
+        },
+        signal,
+      )
+      return rows.map(windowRow)
+    },
+
+    async quarantine({ deviceIds, reason, limit, after }, signal) {
+      if (deviceIds?.length === 0) return []
+      const rows = await ask(
+        `SELECT id, device_id, credential_id, received_at_ms, reason, epoch_id, seq, timestamp_ms, count, content,
+           content_hash, stored_occupied FROM quarantine
+         WHERE ($reason IS NULL OR reason = $reason)
+         ${deviceIds === undefined ? '' : 'AND device_id IN (SELECT unnest($deviceIds::VARCHAR[]))'}
+         ${after === undefined ? '' : 'AND (received_at_ms < $afterMs OR (received_at_ms = $afterMs AND id < $afterId))'}
+         ORDER BY received_at_ms DESC, id DESC LIMIT ${limit}`,
+        {
+          reason: reason ?? null,
+          ...(deviceIds === undefined ? {} : { deviceIds: listValue([...deviceIds]) }),
+          ...(after === undefined ? {} : { afterMs: BigInt(after.receivedAtMs), afterId: after.id }),
+        },
+        signal,
+      )
+      return rows.map(quarantineRow)
+    },
+  }
+}
+
+/** A pool of connections as one way to ask. A question whose signal fires is interrupted. */
+export async function openReaders(
+  database: DuckDBInstance,
+  count: number,
+): Promise<{ ask: Ask; close(): void }> {
+  const all = await Promise.all(Array.from({ length: count }, () => database.connect()))
+  const idle = [...all]
+  const waiting: ((connection: DuckDBConnection) => void)[] = []
+
+  async function ask(
+    sql: string,
+    values: Record<string, DuckDBValue>,
+    signal?: AbortSignal,
+  ): Promise<readonly Row[]> {
+    if (idle.length === 0 && waiting.length >= waitingMax)
+      throw new FleetError('system.busy', 'too many questions at once', {
+        safeDetail: 'too many questions at once',
+      })
+    const connection = idle.pop() ?? (await new Promise<DuckDBConnection>((resolve) => waiting.push(resolve)))
+    const interrupt = () => connection.interrupt()
+    try {
+      signal?.throwIfAborted()
+      signal?.addEventListener('abort', interrupt, { once: true })
+      return (await connection.runAndReadAll(sql, values)).getRowsJS()
+    } catch (error) {
+      // Interrupted: the reason is the caller's, not the database's.
+      throw signal?.aborted === true ? signal.reason : error
+    } finally {
+      signal?.removeEventListener('abort', interrupt)
+      const next = waiting.shift()
+      if (next === undefined) idle.push(connection)
+      else next(connection)
+    }
+  }
+
+  return {
+    ask,
+    close() {
+      for (const connection of all) connection.closeSync()
+    },
+  }
+}
+
+const spanRows = `SELECT unnest($spans::INTEGER[]) AS span, unnest($devices::INTEGER[]) AS device,
+  unnest($froms::BIGINT[]) AS from_ms, unnest($tos::BIGINT[]) AS to_ms`
+
+/** The number of the window an instant falls into. */
+function windowOf(runs: readonly WindowRun[]): string {
+  const cases = runs.map(
+    ({ index, fromMs, stepMs, count }) =>
+      `WHEN r.timestamp_ms < ${fromMs + stepMs * count} THEN ${index} + (r.timestamp_ms - ${fromMs}) // ${stepMs}`,
+  )
+  return `(CASE ${cases.join(' ')} END)::INTEGER`
+}
+
+/** Instants in order of time, in slices without wide gaps. */
+function slicesOf(instants: readonly Instant[]): Instant[][] {
+  const slices: Instant[][] = []
+  for (const instant of instants.toSorted((a, b) => a.timestampMs - b.timestampMs)) {
+    const slice = slices.at(-1)
+    const start = slice?.[0]?.timestampMs
+    if (slice === undefined || start === undefined || instant.timestampMs - start > sliceMs)
+      slices.push([instant])
+    else slice.push(instant)
+  }
+  return slices
+}
+
+function integers(values: readonly number[]): DuckDBValue {
+  return listValue([...values])
+}
+
+function bigints(values: readonly number[]): DuckDBValue {
+  return listValue(values.map(BigInt))
+}
+
+/** Integers of 64 bits come as bigint; all of ours are safe integers. */
+function optionalNumber(value: unknown): number | undefined {
+  return value === null ? undefined : Number(value)
+}
+
+function readingOf(row: Row, names: Names): StoredReading {
+  const [
+    device,
+    timestampMs,
+    occupied,
+    capacity,
+    entriesTotal,
+    exitsTotal,
+    clock,
+    sensor,
+    receivedAtMs,
+    epoch,
+    seq,
+    credential,
+  ] = row
+  const reading: Reading = {
+    ...optional('seq', optionalNumber(seq)),
+    timestampMs: Number(timestampMs),
+    occupied: optionalNumber(occupied) ?? null,
+    ...optional('capacity', optionalNumber(capacity)),
+    ...optional('entriesTotal', optionalNumber(entriesTotal)),
+    ...optional('exitsTotal', optionalNumber(exitsTotal)),
+    ...optional('clock', clock === null ? undefined : clocks[Number(clock)]),
+    ...optional('sensor', sensor === null ? undefined : sensors[Number(sensor)]),
+  }
+  return {
+    deviceId: names.deviceId(Number(device)),
+    credentialId: names.credentialId(Number(credential)),
+    receivedAtMs: Number(receivedAtMs),
+    epoch: epoch === null ? undefined : names.epochName(Number(epoch)).epochId,
+    reading,
+  }
+}
+
+function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
+  return (value === undefined ? {} : { [key]: value }) as { [K in Key]?: Value } // the computed key is Key
+}
+
+function windowRow([span, window, count, silent, sum, min, max, first, last]: Row): SpanWindow {
+  const orNull = (value: unknown) => (value === null ? null : Number(value))
+  return {
+    span: Number(span),
+    window: Number(window),
+    count: Number(count),
+    silent: Number(silent),
+    sum: Number(sum),
+    min: orNull(min),
+    max: orNull(max),
+    first: orNull(first),
+    last: orNull(last),
+  }
+}
+
+function quarantineRow(row: Row): QuarantineRecord {
+  const [
+    id,
+    deviceId,
+    credentialId,
+    receivedAtMs,
+    reason,
+    epoch,
+    seq,
+    timestampMs,
+    count,
+    content,
+    contentHash,
+    storedOccupied,
+  ] = row
+  return {
+    id: String(id),
+    deviceId: deviceId as DeviceId, // written from one, as are epoch and reason
+    credentialId: String(credentialId),
+    receivedAtMs: Number(receivedAtMs),
+    reason: reason as QuarantineReason,
+    epoch: (epoch as Epoch | null) ?? undefined,
+    seq: optionalNumber(seq),
+    timestampMs: optionalNumber(timestampMs),
+    count: Number(count),
+    content: content as string | null,
+    contentHash: String(contentHash),
+    storedOccupied: optionalNumber(storedOccupied),
+  }
+}

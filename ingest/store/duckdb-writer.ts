@@ -1,0 +1,162 @@
+/** The writing side of the DuckDB store: one connection, one transaction per batch, durable when `COMMIT` returns. */
+import type { DuckDBAppender, DuckDBConnection } from '@duckdb/node-api'
+import type { LedgerRow } from '../ledger.ts'
+import { credentialColumns, deviceColumns, epochColumns, type Names } from './duckdb-names.ts'
+import {
+  appendRows,
+  bigint,
+  type Column,
+  choice,
+  clocks,
+  integer,
+  outcomes,
+  sensors,
+  text,
+} from './duckdb-schema.ts'
+import type { DeviceStatus, QuarantineEntry, StoreBatch, StoredReading } from './store.ts'
+
+export interface WriterOptions {
+  readonly connection: DuckDBConnection
+  readonly names: Names
+  /** Entries of a device in quarantine that keep their content. */
+  readonly quarantinePerDeviceMax: number
+}
+
+export class DuckDBWriter {
+  /** Rows in the ledger's table. */
+  ledgerRowCount = 0
+  readonly #options: WriterOptions
+  readonly #readingColumns: readonly Column<StoredReading>[]
+  readonly #ledgerColumns: readonly Column<LedgerRow>[]
+  /** Kept from batch to batch; after a failure new ones are made, since theirs may hold half a batch. */
+  readonly #appenders = new Map<string, DuckDBAppender>()
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    this.#readingColumns = readingColumns(options.names)
+    this.#ledgerColumns = ledgerColumns(options.names)
+  }
+
+  /** Either all of it is durable when this resolves, or nothing of it is there when it rejects. */
+  async commit(batch: StoreBatch): Promise<void> {
+    const { names } = this.#options
+    const ledger = [...batch.ledger]
+    await this.#transaction(async () => {
+      await this.#append('readings', this.#readingColumns, batch.readings)
+      await this.#append('ledger', this.#ledgerColumns, ledger)
+      await this.#append('epoch_ends', endColumns(names), batch.ends)
+      // After the rows that made up new ones.
+      await this.#append('devices', deviceColumns, names.unsaved.devices)
+      await this.#append('epochs', epochColumns, names.unsaved.epochs)
+      await this.#append('credentials', credentialColumns, names.unsaved.credentials)
+      if (batch.quarantine.length > 0) await this.#quarantine(batch.quarantine)
+      for (const status of batch.statuses) await this.#status(status)
+    })
+    names.saved()
+    this.ledgerRowCount += ledger.length
+  }
+
+  async compact(rows: Iterable<LedgerRow>): Promise<void> {
+    const ledger = [...rows]
+    await this.#transaction(async () => {
+      await this.#options.connection.run('DELETE FROM ledger')
+      await this.#append('ledger', this.#ledgerColumns, ledger)
+    })
+    this.ledgerRowCount = ledger.length
+  }
+
+  async #transaction(write: () => Promise<void>): Promise<void> {
+    const { connection } = this.#options
+    await connection.run('BEGIN')
+    try {
+      await write()
+      await connection.run('COMMIT')
+    } catch (error) {
+      for (const appender of this.#appenders.values()) appender.clear()
+      this.#appenders.clear()
+      // A failed COMMIT has rolled back by itself, and then there is nothing to roll back.
+      await connection.run('ROLLBACK').catch(() => undefined)
+      throw error
+    }
+  }
+
+  async #append<Row>(table: string, columns: readonly Column<Row>[], rows: readonly Row[]): Promise<void> {
+    if (rows.length === 0) return
+    let appender = this.#appenders.get(table)
+    if (appender === undefined) {
+      appender = await this.#options.connection.createAppender(table)
+      this.#appenders.set(table, appender)
+    }
+    appendRows(appender, columns, rows)
+  }
+
+  /** What is there already counts up; what is new keeps its content while its device has room. */
+  async #quarantine(entries: readonly QuarantineEntry[]): Promise<void> {
+    const { connection, quarantinePerDeviceMax } = this.#options
+    const incoming = JSON.stringify(
+      entries.map((entry) => ({ ...entry, receivedAtMs: Math.floor(entry.receivedAtMs) })),
+    )
+    await connection.run(
+      `UPDATE quarantine q SET count = q.count + i.count FROM (${incomingEntries}) i WHERE q.id = i.id`,
+      { incoming },
+    )
+    await connection.run(
+      `INSERT INTO quarantine
+       SELECT i.id, i.deviceId, i.credentialId, i.receivedAtMs, i.reason, i.epoch, i.seq, i.timestampMs, i.count,
+         CASE WHEN coalesce(h.held, 0) + row_number() OVER (PARTITION BY i.deviceId ORDER BY i.position) <= $share
+           THEN i.content END,
+         i.contentHash, i.storedOccupied
+       FROM (${incomingEntries}) i
+       LEFT JOIN (SELECT device_id, count(content) AS held FROM quarantine GROUP BY device_id) h ON h.device_id = i.deviceId
+       WHERE i.id NOT IN (SELECT id FROM quarantine)`,
+      { incoming, share: quarantinePerDeviceMax },
+    )
+  }
+
+  async #status({ deviceId, receivedAtMs, body }: DeviceStatus): Promise<void> {
+    await this.#options.connection.run(
+      `INSERT INTO statuses VALUES ($deviceId, $receivedAtMs, $body)
+       ON CONFLICT (device_id) DO UPDATE SET received_at_ms = excluded.received_at_ms, body = excluded.body
+       WHERE excluded.received_at_ms >= received_at_ms`,
+      { deviceId, receivedAtMs: BigInt(Math.floor(receivedAtMs)), body },
+    )
+  }
+}
+
+/** The parameter `incoming`, a JSON array of entries, as rows. */
+const incomingEntries = `
+  SELECT unnest(e, max_depth := 2), unnest(range(len(e))) AS position FROM (SELECT from_json($incoming,
+    '[{"id":"VARCHAR","deviceId":"VARCHAR","credentialId":"VARCHAR","receivedAtMs":"BIGINT","reason":"VARCHAR",
+       "epoch":"VARCHAR","seq":"BIGINT","timestampMs":"BIGINT","count":"BIGINT","content":"VARCHAR",
+       "contentHash":"VARCHAR","storedOccupied":"INTEGER"}]') AS e)`
+
+function readingColumns(names: Names): Column<StoredReading>[] {
+  return [
+    integer(({ deviceId }) => names.device(deviceId)),
+    bigint(({ reading }) => reading.timestampMs),
+    integer(({ reading }) => reading.occupied),
+    integer(({ reading }) => reading.capacity),
+    bigint(({ reading }) => reading.entriesTotal),
+    bigint(({ reading }) => reading.exitsTotal),
+    choice(clocks, ({ reading }) => reading.clock),
+    choice(sensors, ({ reading }) => reading.sensor),
+    bigint(({ receivedAtMs }) => Math.floor(receivedAtMs)),
+    integer(({ deviceId, epoch }) => (epoch === undefined ? null : names.epoch(deviceId, epoch))),
+    bigint(({ reading }) => reading.seq),
+    integer(({ credentialId }) => names.credential(credentialId)),
+  ]
+}
+
+function ledgerColumns(names: Names): Column<LedgerRow>[] {
+  return [
+    integer(({ deviceId, epoch }) => names.epoch(deviceId, epoch)),
+    bigint(({ fromSeq }) => fromSeq),
+    bigint(({ toSeq }) => toSeq),
+    choice(outcomes, ({ outcome }) => outcome),
+    text(({ reason }) => reason),
+  ]
+}
+
+function endColumns(names: Names): Column<StoreBatch['ends'][number]>[] {
+  return [integer(({ deviceId, epoch }) => names.epoch(deviceId, epoch)), bigint(({ lastSeq }) => lastSeq)]
+}

@@ -1,0 +1,170 @@
+/**
+ * The DuckDB store: everything in one file, which one process owns.
+ * Writing and reading are in `duckdb-writer.ts` and `duckdb-reader.ts`; here it is opened, loaded and closed.
+ */
+import { DuckDBInstance } from '@duckdb/node-api'
+import { FleetError, isFleetError } from '../../core/contract/errors.ts'
+import type { Assignment, Lot } from '../../core/contract/registry.ts'
+import { Names } from './duckdb-names.ts'
+import { createDuckDBReader, openReaders } from './duckdb-reader.ts'
+import { appendRows, bigint, outcomes, schema, schemaVersion, text } from './duckdb-schema.ts'
+import { DuckDBWriter } from './duckdb-writer.ts'
+import type { Store } from './store.ts'
+
+export interface DuckDBOptions {
+  readonly file: string
+  /** As DuckDB spells it: `1GB`. */
+  readonly memoryMax: string
+  readonly threads: number
+  readonly quarantinePerDeviceMax: number
+}
+
+/** Analysts' questions answered at once. */
+const readersMax = 4
+/** The log in front of the file may grow to this; folding it in takes about 50 ms and holds up one commit. */
+const checkpointThreshold = '64MB'
+
+/** @throws FleetError `store.locked` when another process has the file, `file.invalid` when it is not ours to read */
+export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
+  const database = await DuckDBInstance.create(options.file, {
+    memory_limit: options.memoryMax,
+    threads: String(options.threads),
+    checkpoint_threshold: checkpointThreshold,
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+  }).catch((error: unknown) => {
+    throw openFault(error, options.file)
+  })
+  const connection = await database.connect()
+  await connection.run(schema)
+  await checkVersion()
+  const names = new Names()
+  await names.load(connection)
+  const writer = new DuckDBWriter({ ...options, connection, names })
+  const readers = await openReaders(database, readersMax)
+  const reader = createDuckDBReader((...question) => readers.ask(...question).catch(rethrow), names)
+  // Intake looks things up on a connection of its own: it never waits behind analysts.
+  const ownReader = await openReaders(database, 1)
+  const { lookup } = createDuckDBReader((...question) => ownReader.ask(...question).catch(rethrow), names)
+  // Apart from the writer: a change of places must not end up in a batch's transaction.
+  const placesConnection = await database.connect()
+
+  async function rowsOf(sql: string): Promise<readonly (readonly unknown[])[]> {
+    return (await connection.runAndReadAll(sql)).getRowsJS()
+  }
+
+  async function checkVersion(): Promise<void> {
+    const [row] = await rowsOf(`SELECT value FROM meta WHERE name = 'schema'`)
+    if (row === undefined) await connection.run(`INSERT INTO meta VALUES ('schema', '${schemaVersion}')`)
+    else if (row[0] !== String(schemaVersion))
+      throw new FleetError(
+        'file.invalid',
+        `${options.file} has tables of version ${row[0]}, this program knows ${schemaVersion}`,
+      )
+  }
+
+  return {
+    ...reader,
+    lookup,
+    get ledgerRowCount() {
+      return writer.ledgerRowCount
+    },
+
+    async load() {
+      const ledger = await rowsOf('SELECT epoch, from_seq, to_seq, outcome, reason FROM ledger')
+      const ends = await rowsOf('SELECT epoch, last_seq FROM epoch_ends')
+      const highs = await rowsOf('SELECT device, max(timestamp_ms) FROM readings GROUP BY device')
+      writer.ledgerRowCount = ledger.length
+      return {
+        ledger: ledger.map(([epoch, fromSeq, toSeq, outcome, reason]) => {
+          const { deviceId, epochId } = names.epochName(Number(epoch))
+          return {
+            deviceId,
+            epoch: epochId,
+            fromSeq: Number(fromSeq),
+            toSeq: Number(toSeq),
+            outcome: outcomes[Number(outcome)] ?? 'stored',
+            ...(reason === null ? {} : { reason: String(reason) }),
+          }
+        }),
+        ends: ends.map(([epoch, lastSeq]) => {
+          const { deviceId, epochId } = names.epochName(Number(epoch))
+          return { deviceId, epoch: epochId, lastSeq: Number(lastSeq) }
+        }),
+        highs: highs.map(([device, high]) => ({
+          deviceId: names.deviceId(Number(device)),
+          timestampMs: Number(high),
+        })),
+      }
+    },
+
+    commit: (batch) => writer.commit(batch).catch(rethrow),
+    compact: (rows) => writer.compact(rows).catch(rethrow),
+
+    async loadPlaces() {
+      const lots = await rowsOf('SELECT body FROM lots')
+      const assignments = await rowsOf('SELECT device_id, lot_id, from_ms, to_ms FROM assignments')
+      return {
+        lots: lots.map(([body]) => JSON.parse(String(body)) as Lot), // written by savePlaces
+        assignments: assignments.map(([deviceId, lotId, fromMs, toMs]) => ({
+          deviceId: String(deviceId),
+          lotId: String(lotId),
+          fromMs: Number(fromMs),
+          toMs: toMs === null ? null : Number(toMs),
+        })),
+      }
+    },
+
+    async savePlaces(lots, assignments) {
+      await placesConnection.run('BEGIN')
+      try {
+        await placesConnection.run('DELETE FROM lots; DELETE FROM assignments')
+        appendRows(await placesConnection.createAppender('lots'), lotColumns, lots)
+        appendRows(await placesConnection.createAppender('assignments'), assignmentColumns, assignments)
+        await placesConnection.run('COMMIT')
+      } catch (error) {
+        await placesConnection.run('ROLLBACK').catch(() => undefined) // a failed COMMIT has rolled back already
+        rethrow(error)
+      }
+    },
+
+    async check() {
+      await ownReader.ask('SELECT 1', {}).catch(rethrow)
+    },
+
+    async close() {
+      await connection.run('CHECKPOINT').catch(() => undefined) // only saves time at the next start
+      readers.close()
+      ownReader.close()
+      placesConnection.closeSync()
+      connection.closeSync()
+      database.closeSync()
+    },
+  }
+}
+
+const lotColumns = [text<Lot>(({ lotId }) => lotId), text<Lot>((lot) => JSON.stringify(lot))]
+const assignmentColumns = [
+  text<Assignment>(({ deviceId }) => deviceId),
+  text<Assignment>(({ lotId }) => lotId),
+  bigint<Assignment>(({ fromMs }) => fromMs),
+  bigint<Assignment>(({ toMs }) => toMs ?? undefined),
+]
+
+function openFault(cause: unknown, file: string): unknown {
+  const { message } = cause as Error
+  if (/lock/i.test(message))
+    return new FleetError('store.locked', `${file} belongs to another process`, { cause })
+  return cause
+}
+
+/**
+ * After a fatal error DuckDB answers nothing any more until it is opened anew: that is a crash, and goes on as it is.
+ * Everything else (disk full, out of memory) may pass.
+ */
+function rethrow(error: unknown): never {
+  if (isFleetError(error)) throw error
+  const { message } = error as Error
+  if (/^(FATAL|INTERNAL)|invalidated/.test(message)) throw error
+  throw new FleetError('store.unavailable', 'the database refused', { cause: error })
+}

@@ -1,0 +1,188 @@
+/**
+ * One InfluxDB as two verbs: lines are written by its official client, questions are asked in InfluxQL on `/query`,
+ * which versions 1 and 2 both answer. What the measurements mean is not known here.
+ *
+ * The official client has habits that would lose readings, and is held from each: it tries again on its own and
+ * answers before that has ended (`maxRetries`), sends what is over its batch size without anyone waiting for it
+ * (`batchSize`), and takes some refusals for a success and logs the others itself (`writeFailed`).
+ */
+import { HttpError, InfluxDB } from '@influxdata/influxdb-client'
+import type { Fetch } from '../../core/auth/verifier.ts'
+import { FleetError } from '../../core/contract/errors.ts'
+
+export interface InfluxOptions {
+  readonly url: string
+  readonly version: 1 | 2
+  /** Of version 2. */
+  readonly org: string
+  /** The bucket; of version 1 the database. */
+  readonly bucket: string
+  /** Of version 1, when it asks who is there: the token is the password then. */
+  readonly username?: string | undefined
+  readonly token?: string | undefined
+  /** Authority to trust, PEM; absent: the system's. `fetch` has to trust it, too. */
+  readonly ca?: string | undefined
+  readonly fetch: Fetch
+  /** How long a write may be silent, and a question take that no client is waiting for. */
+  readonly timeoutMs: number
+}
+
+/** Columns and tags by name; `time` in Unix milliseconds. */
+export type Row = Readonly<Record<string, unknown>>
+
+export interface InfluxClient {
+  /**
+   * Resolves when the server has answered 204 to every line.
+   * @throws FleetError `store.unavailable`: any of the lines may be stored, see `isInDoubt`
+   */
+  write(lines: readonly string[]): Promise<void>
+  /**
+   * The rows of each statement.
+   * @param signal ends the question; without it there is a deadline
+   * @throws FleetError `store.unavailable`
+   */
+  ask(statements: readonly string[], signal?: AbortSignal): Promise<readonly (readonly Row[])[]>
+}
+
+/** A request has at most so many lines, and about so many characters: version 1 takes 25 MB. */
+const linesMax = 5000
+const charactersMax = 4_000_000
+const statementsMax = 500
+/** In one piece version 1 cuts an answer at `max-row-limit`; in pieces each says whether another follows. */
+const inPieces = { chunked: 'true', epoch: 'ms' }
+
+export function createInfluxClient(options: InfluxOptions): InfluxClient {
+  const { url, version, org, bucket, token, timeoutMs } = options
+  const authorization = authorizationOf(options)
+  const headers = authorization === undefined ? {} : { authorization }
+  const writer = new InfluxDB({
+    url,
+    timeout: timeoutMs,
+    ...(options.ca === undefined ? {} : { transportOptions: { ca: options.ca } }),
+  }).getWriteApi(org, bucket, 'ns', {
+    maxRetries: 0,
+    batchSize: linesMax + 1,
+    flushInterval: 0,
+    headers,
+    writeFailed: (error) => Promise.reject(error),
+  })
+  if (version === 1) writer.path = `/write?db=${encodeURIComponent(bucket)}`
+  const queryUrl = `${url.replace(/\/$/, '')}/query`
+
+  async function query(statements: readonly string[], signal?: AbortSignal): Promise<readonly Row[][]> {
+    const response = await options.fetch(queryUrl, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ ...inPieces, db: bucket, q: statements.join(';') }).toString(),
+      signal: signal ?? AbortSignal.timeout(timeoutMs),
+    })
+    if (response.status !== 200) throw new Error(`${response.status} ${reasonOf(await response.text())}`)
+    return rowsIn(await response.text(), statements.length)
+  }
+
+  return {
+    async write(lines) {
+      for (const chunk of chunksOf(lines)) {
+        writer.writeRecords(chunk)
+        await writer.flush().catch((cause: unknown) => {
+          throw unavailable('takes no lines', cause, token)
+        })
+      }
+    },
+
+    async ask(statements, signal) {
+      const rows: (readonly Row[])[] = []
+      try {
+        for (let from = 0; from < statements.length; from += statementsMax)
+          rows.push(...(await query(statements.slice(from, from + statementsMax), signal)))
+      } catch (cause) {
+        // The client has left: the reason is its own.
+        throw signal?.aborted === true ? signal.reason : unavailable('answers no questions', cause, token)
+      }
+      return rows
+    },
+  }
+}
+
+/** Whether a write that failed may still take effect, now or later: there was no answer, or it says nothing. */
+export function isInDoubt(error: unknown): boolean {
+  const cause = error instanceof FleetError ? error.cause : error
+  return !(cause instanceof HttpError) || cause.statusCode >= 500
+}
+
+/** A line of an answer. */
+interface Piece {
+  readonly results?: readonly {
+    readonly statement_id: number
+    readonly series?: readonly Series[]
+    /** More of this statement follows. */
+    readonly partial?: boolean
+    readonly error?: string
+  }[]
+  readonly error?: string
+}
+
+interface Series {
+  readonly tags?: Row
+  readonly columns: readonly string[]
+  readonly values: readonly (readonly unknown[])[]
+}
+
+function rowsIn(text: string, statements: number): readonly Row[][] {
+  const rows: Row[][] = Array.from({ length: statements }, () => [])
+  let ended = 0
+  for (const line of text.split('\n')) {
+    if (line === '') continue
+    const piece = JSON.parse(line) as Piece // as InfluxDB documents it
+    if (piece.error !== undefined) throw new Error(reasonOf(piece.error))
+    for (const { statement_id, series = [], partial, error } of piece.results ?? []) {
+      if (error !== undefined) throw new Error(reasonOf(error))
+      for (const one of series) for (const row of rowsOf(one)) rows[statement_id]?.push(row)
+      if (partial !== true) ended++
+    }
+  }
+  if (ended !== statements) throw new Error('an answer broke off')
+  return rows
+}
+
+function* rowsOf({ tags, columns, values }: Series): Iterable<Row> {
+  for (const value of values) {
+    const row: Record<string, unknown> = { ...tags }
+    for (const [i, column] of columns.entries()) row[column] = value[i]
+    yield row
+  }
+}
+
+function authorizationOf({ version, username, token }: InfluxOptions): string | undefined {
+  if (token === undefined) return undefined
+  if (version === 2) return `Token ${token}`
+  return `Basic ${Buffer.from(`${username ?? ''}:${token}`).toString('base64')}`
+}
+
+function* chunksOf(lines: readonly string[]): Iterable<string[]> {
+  let from = 0
+  let characters = 0
+  for (const [i, line] of lines.entries()) {
+    if (i > from && (i - from === linesMax || characters + line.length > charactersMax)) {
+      yield lines.slice(from, i)
+      from = i
+      characters = 0
+    }
+    characters += line.length
+  }
+  if (from < lines.length) yield lines.slice(from)
+}
+
+function unavailable(what: string, cause: unknown, token: string | undefined): FleetError {
+  const reason =
+    cause instanceof HttpError
+      ? `${cause.statusCode} ${reasonOf(cause.body ?? cause.message)}`
+      : (cause as Error).message
+  const safe = token === undefined ? reason : reason.replaceAll(token, '…')
+  return new FleetError('store.unavailable', `InfluxDB ${what}: ${safe}`, { cause })
+}
+
+/** InfluxDB quotes what it cannot read between apostrophes: that may be a payload, and is for no log. */
+function reasonOf(body: string): string {
+  return (body.split("'")[0] ?? '').slice(0, 200).trim()
+}

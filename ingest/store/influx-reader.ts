@@ -1,0 +1,275 @@
+/**
+ * The reading side of the InfluxDB store, in InfluxQL.
+ * InfluxQL joins nothing, and of times it knows one range a statement: so spans of the same range are asked for
+ * together, each range is a statement, and rows are put in order and cut to the page here.
+ */
+import type { DeviceId } from '../../core/contract/device.ts'
+import type { WindowRun } from '../windows.ts'
+import type { InfluxClient, Row } from './influx-client.ts'
+import {
+  measurements,
+  numberOf,
+  quarantineFields,
+  quarantineOf,
+  readingFields,
+  readingOf,
+} from './influx-points.ts'
+import { timeMsMax } from './line-protocol.ts'
+import type {
+  DeviceSpan,
+  Instant,
+  QuarantineRecord,
+  SpanWindow,
+  StoredReading,
+  StoreReader,
+} from './store.ts'
+
+/** Instants of a device closer than this are looked up together, with what lies between them. */
+const sliceGapMs = 600_000
+
+/** Some devices and a stretch of time, `toMs` exclusive; no devices: all of them. */
+interface Range {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly deviceIds: readonly DeviceId[] | undefined
+}
+
+interface Page<Found> {
+  /** What is asked of each range, up to its condition. */
+  readonly select: string
+  readonly condition?: string
+  readonly ranges: readonly Range[]
+  readonly order: 'asc' | 'desc'
+  readonly limit: number
+  /** Only what comes after this place in the order. */
+  readonly after: Place | undefined
+  readonly of: (row: Row) => Found
+  readonly placeOf: (found: Found) => Place
+  readonly signal: AbortSignal | undefined
+}
+
+/** Where a row stands in the order: by time, then by text. */
+interface Place {
+  readonly timeMs: number
+  readonly id: string
+}
+
+export function createInfluxReader({ ask }: InfluxClient): StoreReader {
+  async function rowsOf<Found>(page: Page<Found>, ranges: readonly Range[], rowsMax?: number) {
+    const limit = rowsMax === undefined ? '' : ` LIMIT ${rowsMax}`
+    return ask(
+      ranges.map(
+        (range) =>
+          `${page.select} WHERE ${conditionOf(range)}${page.condition ?? ''} ORDER BY time ${page.order}${limit}`,
+      ),
+      page.signal,
+    )
+  }
+
+  /**
+   * A page in an order that is complete: the rows of one instant come in the order of their texts. InfluxDB orders by
+   * time alone, so the instants that the page begins or ends in are asked for as a whole.
+   */
+  async function pageOf<Found>(page: Page<Found>): Promise<Found[]> {
+    const { ranges, order, limit, after, placeOf } = page
+    const open = ranges.map((range) => beyondOf(range, after, order)).filter(isNotEmpty)
+    const found = await rowsOf(page, open, limit)
+    const lastMs = found.map((rows) => (rows.length < limit ? undefined : timeOf(rows.at(-1))))
+    const first = after === undefined ? [] : ranges.map((range) => clamp(range, instant(after.timeMs)))
+    const edges = open.flatMap((range, i) => {
+      const timeMs = lastMs[i]
+      return timeMs === undefined ? [] : [{ ...range, ...instant(timeMs) }]
+    })
+    const whole = await rowsOf(page, [...first.filter(isNotEmpty), ...edges])
+    const sign = order === 'asc' ? 1 : -1
+    return [...found.flatMap((rows, i) => rows.filter((row) => timeOf(row) !== lastMs[i])), ...whole.flat()]
+      .map(page.of)
+      .filter((row) => after === undefined || sign * compare(placeOf(row), after) > 0)
+      .sort((a, b) => sign * compare(placeOf(a), placeOf(b)))
+      .slice(0, limit)
+  }
+
+  return {
+    async lookup(instants) {
+      const slices = slicesOf(instants)
+      const found = await ask(
+        slices.map(
+          ({ range }) => `SELECT ${readingFields} FROM ${measurements.readings} WHERE ${conditionOf(range)}`,
+        ),
+      )
+      return slices.flatMap(({ timesMs }, i) =>
+        (found[i] ?? []).filter((row) => timesMs.has(timeOf(row))).map(readingOf),
+      )
+    },
+
+    async readings({ fromMs, toMs, spans, order, limit, after }, signal) {
+      const ranges =
+        spans === undefined
+          ? [clamp({ ...always, deviceIds: undefined }, { fromMs, toMs })]
+          : groupsOf(spans, { fromMs, toMs }).map(({ range }) => range)
+      return pageOf<StoredReading>({
+        select: `SELECT ${readingFields} FROM ${measurements.readings}`,
+        ranges,
+        order,
+        limit,
+        after: after && { timeMs: after.timestampMs, id: after.deviceId },
+        of: readingOf,
+        placeOf: ({ deviceId, reading }) => ({ timeMs: reading.timestampMs, id: deviceId }),
+        signal,
+      })
+    },
+
+    async windows(spans, runs, toMs, signal) {
+      const asked = runs.flatMap((run) =>
+        groupsOf(spans, {
+          fromMs: run.fromMs,
+          toMs: Math.min(toMs, run.fromMs + run.stepMs * run.count),
+        }).map((group) => ({ run, ...group })),
+      )
+      const found = await ask(
+        asked.map(({ run, range }) => windowsStatement(run, range)),
+        signal,
+      )
+      return asked.flatMap(({ run, spansOf }, i) =>
+        (found[i] ?? []).flatMap((row) =>
+          (spansOf.get(row.device as DeviceId) ?? []).map((span) => windowOf(row, run, span)),
+        ),
+      )
+    },
+
+    async quarantine({ deviceIds, reason, limit, after }, signal) {
+      if (deviceIds?.length === 0) return []
+      return pageOf<QuarantineRecord>({
+        select: `SELECT ${quarantineFields} FROM ${measurements.quarantine}`,
+        condition: reason === undefined ? '' : ` AND reason = ${quoted(reason)}`,
+        ranges: [{ ...always, deviceIds }],
+        order: 'desc',
+        limit,
+        after: after && { timeMs: after.receivedAtMs, id: after.id },
+        of: quarantineOf,
+        placeOf: ({ receivedAtMs, id }) => ({ timeMs: receivedAtMs, id }),
+        signal,
+      })
+    },
+  }
+}
+
+/** A text of InfluxQL. */
+export function quoted(text: string): string {
+  return `'${text.replace(/['\\]/g, '\\$&')}'`
+}
+
+const always = { fromMs: -timeMsMax, toMs: timeMsMax }
+
+function instant(timeMs: number): Pick<Range, 'fromMs' | 'toMs'> {
+  return { fromMs: timeMs, toMs: timeMs + 1 }
+}
+
+function clamp<Of extends Pick<Range, 'fromMs' | 'toMs'>>(
+  range: Of,
+  within: Pick<Range, 'fromMs' | 'toMs'>,
+): Of {
+  return {
+    ...range,
+    fromMs: Math.max(range.fromMs, within.fromMs, always.fromMs),
+    toMs: Math.min(range.toMs, within.toMs, always.toMs),
+  }
+}
+
+function isNotEmpty({ fromMs, toMs }: Range): boolean {
+  return fromMs < toMs
+}
+
+/** What is left of a range beyond the instant of a place; all of it when there is none. */
+function beyondOf(range: Range, after: Place | undefined, order: 'asc' | 'desc'): Range {
+  if (after === undefined) return range
+  const { timeMs } = after
+  return clamp(range, order === 'asc' ? { ...always, fromMs: timeMs + 1 } : { ...always, toMs: timeMs })
+}
+
+/** Device identifiers are safe between apostrophes and in a pattern by their grammar. */
+function conditionOf({ fromMs, toMs, deviceIds }: Range): string {
+  const time = `time >= ${fromMs}ms AND time < ${toMs}ms`
+  if (deviceIds === undefined) return time
+  if (deviceIds.length === 1) return `device = '${deviceIds[0]}' AND ${time}`
+  return `device =~ /^(${deviceIds.join('|')})$/ AND ${time}`
+}
+
+interface Slice {
+  readonly range: Range
+  readonly timesMs: Set<number>
+}
+
+/** Instants by device, in slices without wide gaps. */
+function slicesOf(instants: readonly Instant[]): Slice[] {
+  const slices: Slice[] = []
+  const last = new Map<DeviceId, { range: { toMs: number }; timesMs: Set<number> }>()
+  for (const { deviceId, timestampMs } of instants.toSorted((a, b) => a.timestampMs - b.timestampMs)) {
+    const slice = last.get(deviceId)
+    if (slice !== undefined && timestampMs - slice.range.toMs < sliceGapMs) {
+      slice.range.toMs = timestampMs + 1
+      slice.timesMs.add(timestampMs)
+    } else {
+      const added = {
+        range: { ...instant(timestampMs), deviceIds: [deviceId] },
+        timesMs: new Set([timestampMs]),
+      }
+      last.set(deviceId, added)
+      slices.push(added)
+    }
+  }
+  return slices
+}
+
+interface Group {
+  readonly range: Range
+  /** For each device the spans that it is in the group for. */
+  readonly spansOf: ReadonlyMap<DeviceId, readonly number[]>
+}
+
+/** Spans within a stretch of time, those of the same range together. */
+function groupsOf(spans: readonly DeviceSpan[], within: Pick<Range, 'fromMs' | 'toMs'>): Group[] {
+  const groups = new Map<string, { fromMs: number; toMs: number; spansOf: Map<DeviceId, number[]> }>()
+  for (const [i, span] of spans.entries()) {
+    const { fromMs, toMs } = clamp(span, within)
+    if (fromMs >= toMs) continue
+    const key = `${fromMs}/${toMs}`
+    const group = groups.get(key) ?? { fromMs, toMs, spansOf: new Map<DeviceId, number[]>() }
+    groups.set(key, group)
+    group.spansOf.set(span.deviceId, [...(group.spansOf.get(span.deviceId) ?? []), i])
+  }
+  return [...groups.values()].map(({ fromMs, toMs, spansOf }) => ({
+    range: { fromMs, toMs, deviceIds: [...spansOf.keys()] },
+    spansOf,
+  }))
+}
+
+/** Windows begin where the run does: InfluxDB counts them from 1970 on, moved by an offset. */
+function windowsStatement({ fromMs, stepMs }: WindowRun, range: Range): string {
+  return `SELECT count(occupied) AS "counted", count(receivedAtMs) AS "all", sum(occupied) AS "sum", min(occupied) AS "min",
+    max(occupied) AS "max", first(occupied) AS "first", last(occupied) AS "last" FROM ${measurements.readings}
+    WHERE ${conditionOf(range)} GROUP BY time(${stepMs}ms, ${fromMs % stepMs}ms), device fill(none)`
+}
+
+function windowOf(row: Row, { index, fromMs, stepMs }: WindowRun, span: number): SpanWindow {
+  const count = numberOf(row.counted) ?? 0
+  return {
+    span,
+    window: index + Math.floor((timeOf(row) - fromMs) / stepMs),
+    count,
+    silent: Number(row.all) - count,
+    sum: numberOf(row.sum) ?? 0,
+    min: numberOf(row.min) ?? null,
+    max: numberOf(row.max) ?? null,
+    first: numberOf(row.first) ?? null,
+    last: numberOf(row.last) ?? null,
+  }
+}
+
+function timeOf(row: Row | undefined): number {
+  return Number(row?.time)
+}
+
+function compare(a: Place, b: Place): number {
+  return a.timeMs - b.timeMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+}

@@ -1,0 +1,176 @@
+/**
+ * The writing side of the InfluxDB store. InfluxDB has no transaction, so the order of writes keeps the promises:
+ *
+ * 1. What a batch brings is written first: readings, quarantine, statuses. Only after the server's 204 to all of it
+ *    comes what is said of it: ledger and ends. So the ledger never claims what is not stored, and a batch is
+ *    acknowledged only when both are.
+ * 2. When the process dies, or a write fails, between the two, readings are there that the ledger does not know. They
+ *    were never acknowledged, so they come again, are looked up at their instants (after a restart every device's
+ *    highest instant is loaded from the readings; after a failure `Ledger` remembers the doubt), and carry epoch and
+ *    sequence: `decide.ts` knows them by these, and only their row of the ledger is written.
+ * 3. A write that was never answered may take effect at any later time, and InfluxDB overwrites silently: another
+ *    reading of the same instant, stored and acknowledged meanwhile, would be lost. So the same lines are written
+ *    again until there is an answer, before anything else is read or written (`settle`). From then on it makes no
+ *    difference when the first write takes effect.
+ * 4. Rows of the ledger are numbered and never overwritten. Late or twice, they say the same.
+ *
+ * One gap is left: a write that outlives its process in a stalled server, with another reading of the same device at
+ * the same instant coming first. InfluxDB offers no way to close it; the ledger would still say `stored` of both.
+ */
+import type { DeviceId } from '../../core/contract/device.ts'
+import type { LedgerRow } from '../ledger.ts'
+import { type InfluxClient, isInDoubt, type Row } from './influx-client.ts'
+import {
+  endLine,
+  ledgerLine,
+  measurements,
+  quarantineCountLine,
+  quarantineLine,
+  readingLine,
+  statusLine,
+} from './influx-points.ts'
+import { quoted } from './influx-reader.ts'
+import type { QuarantineEntry, StoreBatch } from './store.ts'
+
+export interface WriterOptions {
+  readonly client: InfluxClient
+  /** Entries of a device in quarantine that keep their content. */
+  readonly quarantinePerDeviceMax: number
+  /** The first number that no row was ever given. */
+  readonly nextNumber: number
+}
+
+/** Entries looked for by one statement. */
+const idsMax = 200
+
+export class InfluxWriter {
+  /** Rows in the ledger's measurement. */
+  ledgerRowCount = 0
+  readonly #options: WriterOptions
+  #nextNumber: number
+  /** Lines whose write had no answer. */
+  #inDoubt: readonly string[] = []
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    this.#nextNumber = options.nextNumber
+  }
+
+  async commit(batch: StoreBatch): Promise<void> {
+    const { client } = this.#options
+    await this.settle()
+    const brought = [
+      ...batch.readings.map(readingLine),
+      ...(await this.#quarantineLines(batch.quarantine)),
+      ...batch.statuses.map(statusLine),
+    ]
+    const ledger = [...batch.ledger]
+    const said = [
+      ...ledger.map((row) => ledgerLine(row, this.takeNumbers(1))),
+      ...batch.ends.map((end) => endLine(end, this.takeNumbers(1))),
+    ]
+    try {
+      await client.write(brought)
+    } catch (error) {
+      if (isInDoubt(error)) this.#inDoubt = brought
+      throw error
+    }
+    await client.write(said)
+    this.ledgerRowCount += ledger.length
+  }
+
+  /** The new rows first: until the old ones are gone, both say the same. */
+  async compact(rows: Iterable<LedgerRow>): Promise<void> {
+    const { client } = this.#options
+    const ledger = [...rows]
+    const first = this.takeNumbers(ledger.length)
+    this.ledgerRowCount += ledger.length
+    await client.write(ledger.map((row, i) => ledgerLine(row, first + i)))
+    await client.ask([`DELETE FROM ${measurements.ledger} WHERE time < ${first}ms`])
+    this.ledgerRowCount = ledger.length
+  }
+
+  /** Resolves when no earlier write is in doubt. */
+  async settle(): Promise<void> {
+    const lines = this.#inDoubt
+    if (lines.length === 0) return
+    try {
+      await this.#options.client.write(lines)
+    } catch (error) {
+      if (isInDoubt(error)) throw error
+      // A refusal is an answer, too: what was taken is there now and will be found.
+    }
+    // Questions settle, too, and another batch may have come into doubt meanwhile.
+    if (this.#inDoubt === lines) this.#inDoubt = []
+  }
+
+  /** @returns the first of so many numbers; they are gone even when the write fails, which may take effect later */
+  takeNumbers(count: number): number {
+    const first = this.#nextNumber
+    this.#nextNumber += count
+    return first
+  }
+
+  /** What is there already counts up; what is new keeps its content while its device has room. */
+  async #quarantineLines(entries: readonly QuarantineEntry[]): Promise<string[]> {
+    const byDevice = new Map<DeviceId, QuarantineEntry[]>()
+    for (const entry of entries) {
+      const ofDevice = byDevice.get(entry.deviceId) ?? []
+      ofDevice.push(entry)
+      byDevice.set(entry.deviceId, ofDevice)
+    }
+    const lines: string[] = []
+    for (const [deviceId, ofDevice] of byDevice) {
+      const there = await this.#quarantineOf(deviceId, ofDevice)
+      let { held } = there
+      for (const entry of ofDevice) {
+        const known = there.known.get(entry.id)
+        if (known !== undefined) {
+          lines.push(quarantineCountLine(deviceId, { ...known, count: known.count + entry.count }))
+          continue
+        }
+        const timeMs = Math.floor(entry.receivedAtMs)
+        const slot = there.slots.get(timeMs) ?? 0
+        there.slots.set(timeMs, slot + 1)
+        lines.push(quarantineLine(entry, slot, held < this.#options.quarantinePerDeviceMax))
+        held++
+      }
+    }
+    return lines
+  }
+
+  /** What a device has in quarantine, as far as new entries need it. */
+  async #quarantineOf(deviceId: DeviceId, entries: readonly QuarantineEntry[]) {
+    const where = `FROM ${measurements.quarantine} WHERE device = '${deviceId}'`
+    const timesMs = [...new Set(entries.map(({ receivedAtMs }) => Math.floor(receivedAtMs)))]
+    const [held = [], ...others] = await this.#options.client.ask([
+      `SELECT count(content) AS held ${where}`,
+      ...timesMs.map(
+        (timeMs) => `SELECT max(slot) AS slot ${where} AND time >= ${timeMs}ms AND time < ${timeMs + 1}ms`,
+      ),
+      ...inPartsOf(idsMax, entries).map(
+        (part) =>
+          `SELECT id, "count", slot ${where} AND (${part.map(({ id }) => `id = ${quoted(id)}`).join(' OR ')})`,
+      ),
+    ])
+    const slotOf = ([row]: readonly Row[] = []) => (row === undefined ? 0 : Number(row.slot) + 1)
+    const known = others.slice(timesMs.length).flat()
+    return {
+      held: Number(held[0]?.held ?? 0),
+      /** The next free slot of each millisecond. */
+      slots: new Map(timesMs.map((timeMs, i) => [timeMs, slotOf(others[i])])),
+      known: new Map(
+        known.map(({ id, time, slot, count }) => [
+          String(id),
+          { timeMs: Number(time), slot: Number(slot), count: Number(count) },
+        ]),
+      ),
+    }
+  }
+}
+
+function inPartsOf<Item>(size: number, items: readonly Item[]): Item[][] {
+  const parts: Item[][] = []
+  for (let from = 0; from < items.length; from += size) parts.push(items.slice(from, from + size))
+  return parts
+}

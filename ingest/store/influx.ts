@@ -1,0 +1,136 @@
+/**
+ * The InfluxDB store: version 2 by its own API, version 1 by `/write`; a database or bucket of our own that keeps
+ * its points for ever, and one ingest over it at a time, whose memory of the ledger is what it read at start.
+ * Why the order of writes keeps the promises is said in `influx-writer.ts`, what is asked in `influx-reader.ts`.
+ *
+ * Readings have the tag `device` alone. Their lot is found when they are asked for, from dated assignments, as with
+ * every store: a lot written beside a reading would stay wrong when an assignment is corrected.
+ */
+import type { DeviceId } from '../../core/contract/device.ts'
+import { FleetError } from '../../core/contract/errors.ts'
+import type { Assignment, Lot } from '../../core/contract/registry.ts'
+import { createInfluxClient, type InfluxClient, type InfluxOptions, type Row } from './influx-client.ts'
+import { endOf, ledgerFields, ledgerRowOf, measurements } from './influx-points.ts'
+import { createInfluxReader } from './influx-reader.ts'
+import { InfluxWriter } from './influx-writer.ts'
+import { lineOf } from './line-protocol.ts'
+import type { Store } from './store.ts'
+
+export interface InfluxStoreOptions extends InfluxOptions {
+  readonly quarantinePerDeviceMax: number
+}
+
+/** How long a start may take to read the ledger and the highest instants. */
+const loadMs = 600_000
+
+/**
+ * @throws FleetError `store.unavailable`; `config.invalid` when InfluxDB would forget old points
+ */
+export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
+  const client = createInfluxClient(options)
+  await requireKeeping(client, options.bucket)
+  const writer = new InfluxWriter({ ...options, client, nextNumber: await nextNumberOf(client) })
+  const reader = createInfluxReader(client)
+
+  return {
+    ...reader,
+    get ledgerRowCount() {
+      return writer.ledgerRowCount
+    },
+
+    async lookup(instants) {
+      await writer.settle()
+      return reader.lookup(instants)
+    },
+
+    async load() {
+      const [ledger = [], ends = [], highs = []] = await client.ask(
+        [
+          `SELECT ${ledgerFields} FROM ${measurements.ledger}`,
+          `SELECT device, epoch, lastSeq FROM ${measurements.ends}`,
+          `SELECT last(receivedAtMs) FROM ${measurements.readings} GROUP BY device`,
+        ],
+        AbortSignal.timeout(loadMs),
+      )
+      writer.ledgerRowCount = ledger.length
+      return {
+        ledger: ledger.map(ledgerRowOf),
+        ends: ends.map(endOf),
+        highs: highs.map(({ device, time }) => ({
+          deviceId: device as DeviceId, // written from one
+          timestampMs: Number(time),
+        })),
+      }
+    },
+
+    commit: (batch) => writer.commit(batch),
+    compact: (rows) => writer.compact(rows),
+
+    async loadPlaces() {
+      const [held] = await client.ask([`SELECT first, "count" FROM ${measurements.placesHeld}`])
+      const [from, count] = [Number(held?.[0]?.first ?? 0), Number(held?.[0]?.count ?? 0)]
+      if (count === 0) return { lots: [], assignments: [] }
+      const [rows = []] = await client.ask([
+        `SELECT kind, body FROM ${measurements.places} WHERE time >= ${from}ms AND time < ${from + count}ms`,
+      ])
+      return {
+        lots: bodiesOf<Lot>(rows, 'lot'),
+        assignments: bodiesOf<Assignment>(rows, 'assignment'),
+      }
+    },
+
+    /** The new rows, then the one point that says which rows hold, then the old rows are no longer needed. */
+    async savePlaces(lots, assignments) {
+      const rows = [
+        ...lots.map((lot) => ({ kind: 'lot', body: JSON.stringify(lot) })),
+        ...assignments.map((assignment) => ({ kind: 'assignment', body: JSON.stringify(assignment) })),
+      ]
+      const first = writer.takeNumbers(rows.length)
+      await client.write(
+        rows.map(({ kind, body }, i) =>
+          lineOf({ measurement: measurements.places, tags: { kind }, fields: { body }, timeMs: first + i }),
+        ),
+      )
+      await client.write([
+        lineOf({
+          measurement: measurements.placesHeld,
+          tags: {},
+          fields: { first, count: rows.length },
+          timeMs: 0,
+        }),
+      ])
+      await client.ask([`DELETE FROM ${measurements.places} WHERE time < ${first}ms`])
+    },
+
+    async check() {
+      await client.ask(['SHOW MEASUREMENTS LIMIT 1'])
+    },
+
+    async close() {
+      // Nothing is open between requests.
+    },
+  }
+}
+
+/** Numbered rows have times in 1970, and readings may come from 2000 on: neither may expire. */
+async function requireKeeping(client: InfluxClient, bucket: string): Promise<void> {
+  const [policies = []] = await client.ask(['SHOW RETENTION POLICIES'])
+  const passing = policies.find((policy) => policy.default === true && policy.duration !== '0s')
+  if (passing === undefined) return
+  throw new FleetError('config.invalid', 'InfluxDB forgets', {
+    faults: [`${bucket} keeps its points for ${passing.duration} only; its retention has to be infinite`],
+  })
+}
+
+async function nextNumberOf(client: InfluxClient): Promise<number> {
+  const last = await client.ask([
+    `SELECT last(toSeq) FROM ${measurements.ledger}`,
+    `SELECT last(lastSeq) FROM ${measurements.ends}`,
+    `SELECT last(body) FROM ${measurements.places}`,
+  ])
+  return Math.max(0, ...last.flat().map(({ time }) => Number(time))) + 1
+}
+
+function bodiesOf<Body>(rows: readonly Row[], kind: string): Body[] {
+  return rows.filter((row) => row.kind === kind).map(({ body }) => JSON.parse(String(body)) as Body) // written by savePlaces
+}

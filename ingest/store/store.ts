@@ -1,0 +1,152 @@
+/**
+ * The port to the store: what ingest asks of whatever keeps the readings.
+ * Times are Unix milliseconds. Rows come back as stored; what they mean (lots, flags, windows of several devices)
+ * is said above, the same for every store.
+ */
+import type { DeviceId, Epoch } from '../../core/contract/device.ts'
+import type { QuarantineReason, Reading } from '../../core/contract/reading.ts'
+import type { Assignment, Lot } from '../../core/contract/registry.ts'
+import type { EpochEnd, LedgerRow } from '../ledger.ts'
+import type { WindowRun } from '../windows.ts'
+
+/** A reading with where it came from, on its way into the store and out of it. */
+export interface StoredReading {
+  readonly deviceId: DeviceId
+  readonly credentialId: string
+  readonly receivedAtMs: number
+  readonly epoch: Epoch | undefined
+  readonly reading: Reading
+}
+
+export interface Instant {
+  readonly deviceId: DeviceId
+  readonly timestampMs: number
+}
+
+export interface QuarantineEntry {
+  /** The same for the same thing: its identity, or what came. */
+  readonly id: string
+  readonly deviceId: DeviceId
+  readonly credentialId: string
+  readonly receivedAtMs: number
+  readonly reason: QuarantineReason
+  readonly epoch: Epoch | undefined
+  readonly seq: number | undefined
+  readonly timestampMs: number | undefined
+  /** How often it came in this batch. */
+  readonly count: number
+  readonly content: string
+  readonly contentHash: string
+  readonly storedOccupied: number | null | undefined
+}
+
+/** As it is stored: `content` is null where the device's share was full. */
+export interface QuarantineRecord extends Omit<QuarantineEntry, 'content'> {
+  readonly content: string | null
+}
+
+export interface DeviceStatus {
+  readonly deviceId: DeviceId
+  readonly receivedAtMs: number
+  /** JSON as it came. */
+  readonly body: string
+}
+
+/** Everything one commit makes durable. */
+export interface StoreBatch {
+  readonly readings: readonly StoredReading[]
+  readonly ledger: Iterable<LedgerRow>
+  readonly ends: readonly EpochEnd[]
+  readonly quarantine: readonly QuarantineEntry[]
+  readonly statuses: readonly DeviceStatus[]
+}
+
+/** What ingest keeps in memory, as the store has it. */
+export interface StoredState {
+  readonly ledger: readonly LedgerRow[]
+  readonly ends: readonly EpochEnd[]
+  /** The highest instant of each device. */
+  readonly highs: readonly Instant[]
+}
+
+/** A stretch of time in which a device counts; `toMs` exclusive. */
+export interface DeviceSpan {
+  readonly deviceId: DeviceId
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** The readings of a span in a window, summed up. Windows without a reading are left out. */
+export interface SpanWindow {
+  /** Index into the spans asked for. */
+  readonly span: number
+  /** Number of the window, as the runs count. */
+  readonly window: number
+  /** Readings with a count. */
+  readonly count: number
+  /** Readings whose sensor was silent. */
+  readonly silent: number
+  readonly sum: number
+  readonly min: number | null
+  readonly max: number | null
+  readonly first: number | null
+  readonly last: number | null
+}
+
+export interface ReadingsQuestion {
+  readonly fromMs: number
+  /** Exclusive. */
+  readonly toMs: number
+  /** Undefined: every device, at any time. */
+  readonly spans: readonly DeviceSpan[] | undefined
+  readonly order: 'asc' | 'desc'
+  readonly limit: number
+  /** Only what comes after this one in the order asked for. */
+  readonly after: Instant | undefined
+}
+
+export interface QuarantineQuestion {
+  /** Undefined: every device. */
+  readonly deviceIds: readonly DeviceId[] | undefined
+  readonly reason: string | undefined
+  readonly limit: number
+  /** Newest first; only what comes after this one. */
+  readonly after: { readonly receivedAtMs: number; readonly id: string } | undefined
+}
+
+/** Reads are ended by the signal: the client has left. */
+export interface StoreReader {
+  /** What is stored at these instants; those without a reading are left out. */
+  lookup(instants: readonly Instant[]): Promise<readonly StoredReading[]>
+  readings(question: ReadingsQuestion, signal?: AbortSignal): Promise<readonly StoredReading[]>
+  /** Readings of the spans before `toMs`, in windows of equal length, a run after the other; in no order. */
+  windows(
+    spans: readonly DeviceSpan[],
+    runs: readonly WindowRun[],
+    toMs: number,
+    signal?: AbortSignal,
+  ): Promise<readonly SpanWindow[]>
+  quarantine(question: QuarantineQuestion, signal?: AbortSignal): Promise<readonly QuarantineRecord[]>
+}
+
+export interface Store extends StoreReader {
+  /** What was committed so far; once, at start. */
+  load(): Promise<StoredState>
+  /**
+   * Writes a batch and resolves when it is durable: a crash after this loses nothing of it.
+   * One at a time. The caller has made sure that nothing in it is stored already.
+   * @throws FleetError `store.unavailable`: nothing of it may be believed. A store without transactions may have kept
+   *   some of its readings, and never a row of the ledger without its readings: so what comes again is looked up.
+   */
+  commit(batch: StoreBatch): Promise<void>
+  /** Writes the ledger anew with these rows alone, which say the same as those that are there. */
+  compact(rows: Iterable<LedgerRow>): Promise<void>
+  /** Rows of the ledger in the store: when they are many more than needed, it is time to compact. */
+  readonly ledgerRowCount: number
+  loadPlaces(): Promise<{ readonly lots: readonly Lot[]; readonly assignments: readonly Assignment[] }>
+  /** Replaces what is kept of lots and assignments. */
+  savePlaces(lots: readonly Lot[], assignments: readonly Assignment[]): Promise<void>
+  /** Rejects with `store.unavailable` when nothing can be read. */
+  check(): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,61 @@
+/**
+ * Windows of time: minutes and hours of elapsed time, days and weeks of a zone's calendar, one after the other from
+ * the start of the question to its end.
+ *
+ * They are kept as runs of windows of equal length: one run for elapsed time, and for a calendar a new one wherever
+ * a day is shorter or longer than the one before, which is when clocks are changed. So a store finds the window of
+ * an instant by a division, whatever the zone.
+ */
+import type { TimeUnit, Zone } from './zone.ts'
+
+/** `count` windows of `stepMs`, the first from `fromMs` on, numbered from `index`. */
+export interface WindowRun {
+  readonly index: number
+  readonly fromMs: number
+  readonly stepMs: number
+  readonly count: number
+}
+
+export interface Every {
+  readonly count: number
+  readonly unit: TimeUnit
+}
+
+export interface Windows {
+  readonly runs: readonly WindowRun[]
+  /** Where each window starts, and at the end where the last one ends: at the end of the question, full or not. */
+  readonly edges: readonly number[]
+}
+
+/** @param text already of the pattern `everyPattern` */
+export function parseEvery(text: string): Every {
+  return { count: Number(text.slice(0, -1)), unit: text.slice(-1) as TimeUnit } // as the pattern has it
+}
+
+/** @returns undefined when there would be more than `windowsMax` */
+export function windowsOf(
+  question: { fromMs: number; toMs: number; every: Every; zone: Zone },
+  windowsMax: number,
+): Windows | undefined {
+  const { fromMs, toMs, every, zone } = question
+  const edges = [fromMs]
+  for (let i = 1; (edges.at(-1) ?? toMs) < toMs; i++) {
+    if (i > windowsMax) return undefined
+    // From the start each time: adding a month of days one by one would carry a skipped hour along.
+    edges.push(zone.add(fromMs, i * every.count, every.unit))
+  }
+  const runs = runsOf(edges)
+  if (edges.length > 1) edges[edges.length - 1] = toMs
+  return { runs, edges }
+}
+
+function runsOf(edges: readonly number[]): WindowRun[] {
+  const runs: WindowRun[] = []
+  for (const [index, fromMs] of edges.slice(0, -1).entries()) {
+    const stepMs = (edges[index + 1] ?? fromMs) - fromMs
+    const run = runs.at(-1)
+    if (run !== undefined && run.stepMs === stepMs) runs[runs.length - 1] = { ...run, count: run.count + 1 }
+    else runs.push({ index, fromMs, stepMs, count: 1 })
+  }
+  return runs
+}

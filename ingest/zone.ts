@@ -1,0 +1,113 @@
+/**
+ * Time as people write it: instants with the offset of a zone, dates in it, `-7d` before now.
+ * A local time that clocks skip means the one after the gap, one that they show twice means the first.
+ */
+import { Temporal } from 'temporal-polyfill'
+import { FleetError } from '../core/contract/errors.ts'
+
+const minuteMs = 60_000
+/** No zone changes its clocks between two of these. */
+const offsetStepMs = 15 * minuteMs
+const offsetsKeptMax = 50_000
+
+export type CalendarUnit = 'd' | 'w'
+export type TimeUnit = 'm' | 'h' | CalendarUnit
+
+/** Elapsed milliseconds of the units that have a fixed length. */
+export const unitMs = { m: minuteMs, h: 60 * minuteMs } as const
+
+export class Zone {
+  readonly id: string
+  readonly #offsets = new Map<number, number>()
+
+  /** @throws FleetError `request.invalid` for a zone nobody knows */
+  constructor(id: string) {
+    try {
+      // Throws for a name that is not a zone.
+      this.id = Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(id).timeZoneId
+    } catch {
+      throw invalid(`tz: ${id} is not an IANA time zone`)
+    }
+  }
+
+  /** RFC 3339 with the offset in force, milliseconds only where there are any. */
+  format(atMs: number): string {
+    const offsetMs = this.#offsetMs(atMs)
+    const local = new Date(atMs + offsetMs).toISOString()
+    const minutes = Math.abs(offsetMs) / minuteMs
+    const offset = `${offsetMs < 0 ? '-' : '+'}${twoDigits(Math.floor(minutes / 60))}:${twoDigits(minutes % 60)}`
+    return `${local.slice(0, local.endsWith('.000Z') ? 19 : 23)}${offset}`
+  }
+
+  /**
+   * A time from a request, already of the pattern `timePattern`.
+   * @throws FleetError `request.invalid` for what does not exist, such as a 31st of June
+   */
+  parse(text: string, parameter: string, nowMs: number): number {
+    if (text === 'now') return nowMs
+    try {
+      const relative = /^-([0-9]+)([mhdw])$/.exec(text)
+      if (relative !== null) return this.add(nowMs, -Number(relative[1]), relative[2] as TimeUnit) // as matched
+      return this.#parseAbsolute(text)
+    } catch {
+      throw invalid(`${parameter}: ${text} is not a time`)
+    }
+  }
+
+  /** Minutes and hours are elapsed time; days and weeks keep the time of day. */
+  add(atMs: number, count: number, unit: TimeUnit): number {
+    if (unit === 'm' || unit === 'h') return atMs + count * unitMs[unit]
+    return this.#zoned(atMs).add(unit === 'd' ? { days: count } : { weeks: count }).epochMilliseconds
+  }
+
+  /** The start of the local minute, hour, day or week (Monday) an instant lies in. */
+  startOf(unit: TimeUnit, atMs: number): number {
+    const zoned = this.#zoned(atMs)
+    switch (unit) {
+      case 'm':
+        return zoned.round({ smallestUnit: 'minute', roundingMode: 'floor' }).epochMilliseconds
+      case 'h':
+        return zoned.round({ smallestUnit: 'hour', roundingMode: 'floor' }).epochMilliseconds
+      case 'd':
+        return zoned.startOfDay().epochMilliseconds
+      case 'w':
+        return zoned.subtract({ days: zoned.dayOfWeek - 1 }).startOfDay().epochMilliseconds
+      default: {
+        const never: never = unit
+        return never
+      }
+    }
+  }
+
+  #parseAbsolute(text: string): number {
+    if (/(Z|[+-][0-9]{2}:[0-9]{2})$/.test(text) && text.length > 10)
+      return Temporal.Instant.from(text.replace(' ', 'T')).epochMilliseconds
+    const local = Temporal.PlainDateTime.from(text.replace(' ', 'T'), { overflow: 'reject' })
+    if (text.length === 10) return local.toPlainDate().toZonedDateTime(this.id).epochMilliseconds
+    return local.toZonedDateTime(this.id).epochMilliseconds
+  }
+
+  #zoned(atMs: number): Temporal.ZonedDateTime {
+    return Temporal.Instant.fromEpochMilliseconds(atMs).toZonedDateTimeISO(this.id)
+  }
+
+  /** Kept, because asking the calendar costs more than everything else of a row. */
+  #offsetMs(atMs: number): number {
+    const step = Math.floor(atMs / offsetStepMs)
+    let offsetMs = this.#offsets.get(step)
+    if (offsetMs === undefined) {
+      offsetMs = this.#zoned(atMs).offsetNanoseconds / 1e6
+      if (this.#offsets.size >= offsetsKeptMax) this.#offsets.clear()
+      this.#offsets.set(step, offsetMs)
+    }
+    return offsetMs
+  }
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, '0')
+}
+
+function invalid(safeDetail: string): FleetError {
+  return new FleetError('request.invalid', safeDetail, { safeDetail })
+}

@@ -1,0 +1,48 @@
+/** Settings of provisioning: section `provisioning` of the file, `LOTWATCH_PROVISIONING_…` in the environment. */
+import { type Static, Type } from 'typebox'
+import { FleetError } from '../core/contract/errors.ts'
+import { readDataDir, readSettings, type SettingsSource } from '../core/runtime/env.ts'
+import type { TlsFiles } from '../core/runtime/http.ts'
+import { serverSettings, tlsFaults, tlsFilesOf } from '../core/runtime/settings.ts'
+
+const name = { section: 'provisioning', prefix: 'LOTWATCH_PROVISIONING' } as const
+
+export const provisioningSettings = Type.Object({
+  ...serverSettings(8081),
+  caFile: Type.Optional(
+    Type.String({ minLength: 1, description: 'private authority, PEM: handed out in credential files' }),
+  ),
+  issuerUrl: Type.Optional(
+    Type.String({
+      // RFC 8414 §2: no query, no fragment.
+      pattern: '^https?://[^/?#\\s]+(/[^?#\\s]*)?$',
+      description: 'the issuer as clients reach it and tokens name it; without it, this host and port',
+    }),
+  ),
+  brokerUrl: Type.String({
+    default: 'mqtt://127.0.0.1:1883',
+    pattern: '^mqtts?://[^/?#\\s]+$',
+    description: 'where devices connect: handed out in their credential files',
+  }),
+  tokenLifeSec: Type.Integer({
+    default: 3600,
+    minimum: 1,
+    maximum: 86_400,
+    description: 'life of an access token in seconds',
+  }),
+})
+
+export interface ProvisioningConfig extends Readonly<Static<typeof provisioningSettings>> {
+  readonly dataDir: string
+  readonly tls: TlsFiles | undefined
+}
+
+/** @throws FleetError `config.invalid` with every fault found */
+export function readProvisioningConfig(source: SettingsSource): ProvisioningConfig {
+  const settings = readSettings(provisioningSettings, { ...name, ...source })
+  const faults = tlsFaults(name.prefix, settings)
+  if (settings.issuerUrl === undefined && (settings.host === '0.0.0.0' || settings.host === '::'))
+    faults.push(`${name.prefix}_ISSUER_URL: is required, since ${settings.host} is no place to reach us at`)
+  if (faults.length > 0) throw new FleetError('config.invalid', 'settings do not fit together', { faults })
+  return Object.freeze({ ...settings, dataDir: readDataDir(source), tls: tlsFilesOf(settings) })
+}

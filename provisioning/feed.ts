@@ -1,0 +1,134 @@
+/**
+ * The feed's followers. Each is a loop of its own that reads the log from where it stands and waits for the next
+ * commit, so that nothing is queued for it here: a slow follower costs one page of events, and is cut when it does
+ * not take that in time.
+ */
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+import { FleetError } from '../core/contract/errors.ts'
+import type { RegistryRepository } from './repository/repository.ts'
+
+export interface FeedOptions {
+  readonly repository: Pick<RegistryRepository, 'feedAfter' | 'feedSnapshot'>
+  /** A comment goes out this often when nothing else does. */
+  readonly beatMs: number
+  /** How long a follower may take to accept what was sent. */
+  readonly drainMs?: number
+}
+
+export interface Follower {
+  readonly out: Writable
+  /** The position it has seen; undefined: it needs a snapshot. */
+  readonly after: number | undefined
+  /** Asked before anything is sent. */
+  readonly mayFollow: () => Promise<boolean>
+}
+
+const pageEvents = 500
+const followersMax = 256
+
+export class Feed {
+  readonly #repository: FeedOptions['repository']
+  readonly #drainMs: number
+  readonly #beat: NodeJS.Timeout
+  readonly #following = new Map<Writable, Promise<void>>()
+  #wake = () => {}
+  #woken!: Promise<void> // the constructor's first act
+  #stopped = false
+
+  constructor({ repository, beatMs, drainMs = 15_000 }: FeedOptions) {
+    this.#repository = repository
+    this.#drainMs = drainMs
+    this.#rest()
+    this.#beat = setInterval(() => this.announce(), beatMs)
+  }
+
+  /** Tells all followers that there may be news. */
+  announce(): void {
+    const wake = this.#wake
+    this.#rest()
+    wake()
+  }
+
+  /** @throws FleetError `system.busy` when there are too many already; to be asked before the answer begins */
+  requireRoom(): void {
+    if (this.#following.size >= followersMax)
+      throw new FleetError('system.busy', 'too many followers of the feed')
+  }
+
+  /** Writes events to `out` until it closes, the follower is no longer welcome, or the feed stops; then ends it. */
+  follow(follower: Follower): Promise<void> {
+    const { out } = follower
+    out.once('close', () => this.#following.delete(out))
+    const done = this.#run(follower).finally(() => out.end())
+    this.#following.set(out, done)
+    return done
+  }
+
+  /** Ends all followers, and resolves when nothing reads the repository any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearInterval(this.#beat)
+    const running = [...this.#following]
+    for (const [out] of running) out.destroy()
+    this.announce()
+    await Promise.all(running.map(([, done]) => done))
+  }
+
+  #rest(): void {
+    this.#woken = new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  async #run({ out, after, mayFollow }: Follower): Promise<void> {
+    let position = after
+    while (!this.#stopped && !out.destroyed && (await mayFollow())) {
+      // Taken before reading: a commit from here on wakes us again.
+      const woken = this.#woken
+      const page = await this.#read(position)
+      if (page.text !== '') {
+        position = page.position
+        await this.#write(out, page.text)
+        continue
+      }
+      await woken
+      await this.#write(out, ':\n\n')
+    }
+  }
+
+  async #read(position: number | undefined): Promise<{ position: number; text: string }> {
+    const records =
+      position === undefined ? undefined : await this.#repository.feedAfter(position, pageEvents)
+    if (position === undefined || records === undefined) {
+      const { position: now, snapshot } = await this.#repository.feedSnapshot()
+      return { position: now, text: frame(now, 'snapshot', JSON.stringify(snapshot)) }
+    }
+    return {
+      position: records.at(-1)?.position ?? position,
+      text: records.map((record) => frame(record.position, record.type, record.data)).join(''),
+    }
+  }
+
+  async #write(out: Writable, text: string): Promise<void> {
+    if (out.destroyed || out.write(text)) return
+    const closing = new AbortController()
+    const cut = () => closing.abort()
+    out.once('close', cut)
+    // Too slow, or gone.
+    await once(out, 'drain', {
+      signal: AbortSignal.any([closing.signal, AbortSignal.timeout(this.#drainMs)]),
+    }).catch(() => out.destroy())
+    out.off('close', cut)
+  }
+}
+
+/** JSON has no line breaks of its own, so one data line holds it. */
+function frame(position: number, type: string, data: string): string {
+  return `id: ${position}\nevent: ${type}\ndata: ${data}\n\n`
+}
+
+/** What a follower says it has seen; anything that is no position of ours means: nothing. */
+export function parseLastEventId(header: unknown): number | undefined {
+  return typeof header === 'string' && /^[0-9]{1,15}$/.test(header) ? Number(header) : undefined
+}

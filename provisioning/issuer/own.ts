@@ -1,0 +1,21 @@
+/** Our own authorization server (`oauth/`) as the issuer: a credential is a secret of which the registry keeps the keyed hash. */
+import { makeSecret, type SecretHasher } from '../oauth/secret.ts'
+import type { Issuer } from './issuer.ts'
+
+export interface OwnIssuerOptions {
+  readonly issuerUrl: string
+  readonly hash: SecretHasher
+  readonly randomBytes: (count: number) => Uint8Array
+}
+
+export function createOwnIssuer({ issuerUrl, hash, randomBytes }: OwnIssuerOptions): Issuer {
+  return {
+    issuer: issuerUrl,
+    tokenEndpoint: `${issuerUrl.replace(/\/$/, '')}/oauth/token`,
+    async issueCredential() {
+      const clientSecret = makeSecret(randomBytes(32))
+      const credentialId = `cred_${Buffer.from(randomBytes(12)).toString('base64url')}`
+      return { clientSecret, stored: { credentialId, digest: hash(clientSecret) } }
+    },
+  }
+}

@@ -1,0 +1,148 @@
+/** Provisioning: reads its settings, picks the adapters, starts and stops. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createVerifier } from '../core/auth/verifier.ts'
+import { FleetError } from '../core/contract/errors.ts'
+import { feedBeatMs } from '../core/contract/feed.ts'
+import { audiences } from '../core/contract/principal.ts'
+import { createServer, listen } from '../core/runtime/http.ts'
+import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
+import { createLog, type Log } from '../core/runtime/log.ts'
+import { createAccess } from './access.ts'
+import { type ProvisioningConfig, readProvisioningConfig } from './config.ts'
+import { Feed } from './feed.ts'
+import { makeDataFolder } from './files.ts'
+import { createOwnIssuer } from './issuer/own.ts'
+import { createDecisionLog } from './oauth/decision-log.ts'
+import { openPepper, openSigningKeys } from './oauth/keys.ts'
+import { type OAuthParts, registerOAuthRoutes } from './oauth/routes.ts'
+import { createSecretHasher } from './oauth/secret.ts'
+import { createSigner } from './oauth/signer.ts'
+import { createTokenEndpoint } from './oauth/token-endpoint.ts'
+import { brokerOf, createRegistry } from './registry.ts'
+import type { RegistryRepository } from './repository/repository.ts'
+import { openSqliteRepository } from './repository/sqlite.ts'
+import { type ApiParts, registerApiRoutes } from './routes.ts'
+import { ensureServices } from './services.ts'
+import { createUsage } from './usage.ts'
+
+const usageFlushMs = 60_000
+const now = () => Date.now()
+
+runProgram(createLog({ program: 'provisioning' }), async () => {
+  const config = readProvisioningConfig(loadSettingsSource(process.env))
+  const log = createLog({ program: 'provisioning', level: config.logLevel })
+  // Whatever this program writes, others cannot read.
+  process.umask(0o077)
+  makeDataFolder(config.dataDir)
+  const repository = openSqliteRepository({ path: join(config.dataDir, 'registry.db'), now })
+
+  // The routes are there before what they lead to: what the issuer is called may depend on the port.
+  let parts: Parts | undefined
+  const ready = () => {
+    if (parts === undefined) throw new FleetError('system.busy', 'starting')
+    return parts
+  }
+  const server = createServer({ log, tls: config.tls, readiness: () => void ready() })
+  registerOAuthRoutes(server, ready)
+  registerApiRoutes(server, ready)
+  const { host, port: portWanted, insecure, tls } = config
+  const port = await listen(
+    server,
+    { host, port: portWanted, portSetting: 'LOTWATCH_PROVISIONING_PORT', insecure },
+    tls,
+  )
+  const url = `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const running = await open(config, config.issuerUrl ?? url, repository, log)
+  parts = running
+
+  return {
+    ready: { url, port, issuer: running.issuer.issuer },
+    async stop() {
+      await running.feed.stop()
+      await server.close()
+      await running.stop()
+      repository.close()
+    },
+  } satisfies Running
+})
+
+interface Parts extends OAuthParts, ApiParts {
+  stop(): Promise<void>
+}
+
+async function open(
+  config: ProvisioningConfig,
+  issuerUrl: string,
+  repository: RegistryRepository,
+  log: Log,
+): Promise<Parts> {
+  const keysDir = join(config.dataDir, 'keys')
+  const keys = await openSigningKeys(keysDir, now())
+  // The first client there ever is: without it there are no hashes either.
+  const mayMake = (await repository.findClient('broker')) === undefined
+  const hash = createSecretHasher(openPepper(keysDir, { mayMake, randomBytes }))
+  const issuer = createOwnIssuer({ issuerUrl, hash, randomBytes })
+  const ca = config.caFile === undefined ? undefined : readCa(config.caFile)
+
+  const feed = new Feed({ repository, beatMs: feedBeatMs })
+  const broker = brokerOf(config.brokerUrl)
+  const registry = createRegistry({ repository, issuer, now, broker, ca, committed: () => feed.announce() })
+  await ensureServices({ dataDir: config.dataDir, registry, repository, issuer, ca, log })
+
+  const usage = createUsage(repository)
+  const flushing = setInterval(() => void usage.flush(), usageFlushMs)
+  const token = createTokenEndpoint({
+    repository,
+    hash,
+    signer: createSigner({
+      issuer: issuerUrl,
+      key: keys.signing,
+      lifeSec: config.tokenLifeSec,
+      newTokenId: randomUUID,
+    }),
+    now,
+    delay,
+    used: usage.used,
+    log: createDecisionLog(log, () => performance.now()),
+  })
+  const verifier = createVerifier({
+    issuers: [
+      {
+        issuer: issuerUrl,
+        audience: audiences.provisioning,
+        algorithms: [keys.signing.alg],
+        dialect: 'rfc9068',
+        jwksUri: 'in-process',
+      },
+    ],
+    // Its own keys are at hand: no way round over the network to itself.
+    fetch: async () => Response.json(keys.jwks),
+    now,
+  })
+  const access = createAccess({ verifier, repository, now })
+  return {
+    issuer,
+    keys,
+    token,
+    access,
+    registry,
+    repository,
+    feed,
+    async stop() {
+      clearInterval(flushing)
+      await usage.flush()
+    },
+  }
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    const faults = [`LOTWATCH_PROVISIONING_CA_FILE: ${(cause as Error).message}`]
+    throw new FleetError('config.invalid', 'the certificate authority cannot be read', { cause, faults })
+  }
+}

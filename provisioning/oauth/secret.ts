@@ -1,0 +1,38 @@
+/**
+ * Client secrets: 256 random bits with a prefix and a checksum that scanners and our log redaction know.
+ * Kept as HMAC-SHA-256 under a pepper that is not in the database: with so much chance in the secret, a slow hash
+ * would add nothing, and a stolen database alone verifies nothing.
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import type { StoredSecret } from '../repository/repository.ts'
+
+export type SecretHasher = (secret: string) => Uint8Array
+
+/** @param random 32 bytes */
+export function makeSecret(random: Uint8Array): string {
+  const body = `lotsec_${Buffer.from(random).toString('base64url')}`
+  return `${body}_${crc32(body).toString(16).padStart(8, '0')}`
+}
+
+export function createSecretHasher(pepper: Uint8Array): SecretHasher {
+  return (secret) => createHmac('sha256', pepper).update(secret).digest()
+}
+
+/** Never equals a digest that was stored: no secret hashes to it but by breaking SHA-256. */
+const nobody: StoredSecret = { credentialId: '', digest: new Uint8Array(32) }
+
+/**
+ * The credential that a secret belongs to. With no candidates the same comparison is made with nobody's,
+ * so that an unknown client and a wrong secret cost the same.
+ */
+export function findCredential(
+  candidates: readonly StoredSecret[],
+  presented: Uint8Array,
+): StoredSecret | undefined {
+  const [first = nobody, ...others] = candidates
+  let found: StoredSecret | undefined
+  for (const candidate of [first, ...others])
+    if (timingSafeEqual(candidate.digest, presented)) found = candidate
+  return found === nobody ? undefined : found
+}

@@ -1,0 +1,123 @@
+/**
+ * The clients every system has: broker, ingest, and the operator at the terminal. At each start they are there, with
+ * the grants of this version, and so are their credential files in the data folder.
+ */
+import { join } from 'node:path'
+import { Value } from 'typebox/value'
+import { CredentialFile } from '../core/contract/credential.ts'
+import { audiences } from '../core/contract/principal.ts'
+import type { Client } from '../core/contract/registry.ts'
+import type { Log } from '../core/runtime/log.ts'
+import { readFileIfAny, writePrivateFile } from './files.ts'
+import type { Issuer } from './issuer/issuer.ts'
+import type { Registry } from './registry.ts'
+import type { RegistryView } from './repository/repository.ts'
+
+interface WellKnownClient {
+  /** Below the data folder. */
+  readonly file: string
+  readonly client: Client
+}
+
+export const wellKnownClients: readonly WellKnownClient[] = [
+  {
+    file: 'services/broker.json',
+    client: {
+      oauthClientId: 'broker',
+      name: 'Broker',
+      kind: 'service',
+      grants: [
+        { audience: audiences.ingest, scopes: ['write:readings'] },
+        { audience: audiences.provisioning, scopes: ['read:feed', 'report:presence'] },
+      ],
+    },
+  },
+  {
+    file: 'services/ingest.json',
+    client: {
+      oauthClientId: 'ingest',
+      name: 'Ingest',
+      kind: 'service',
+      grants: [{ audience: audiences.provisioning, scopes: ['read:feed'] }],
+    },
+  },
+  {
+    file: 'operator.json',
+    client: {
+      oauthClientId: 'operator',
+      name: 'Operator',
+      kind: 'command-line',
+      grants: [
+        {
+          audience: audiences.provisioning,
+          scopes: ['read:devices', 'manage:devices', 'manage:clients', 'read:audit'],
+        },
+        { audience: audiences.ingest, scopes: ['read:readings', 'manage:quarantine'] },
+        { audience: audiences.broker, scopes: ['read:connections', 'manage:connections'] },
+      ],
+    },
+  },
+]
+
+export interface ServicesOptions {
+  readonly dataDir: string
+  readonly registry: Registry
+  readonly repository: RegistryView
+  readonly issuer: Issuer
+  readonly ca: string | undefined
+  readonly log: Log
+}
+
+/** Who asks, in the audit log. */
+const actor = 'provisioning'
+
+export async function ensureServices(options: ServicesOptions): Promise<void> {
+  for (const { file, client } of wellKnownClients) {
+    await options.registry.ensureClient(actor, client)
+    await ensureCredentialFile(join(options.dataDir, file), client.oauthClientId, options)
+  }
+}
+
+/** A file whose credential is live keeps its secret and gets today's addresses; any other is as good as missing. */
+async function ensureCredentialFile(
+  path: string,
+  oauthClientId: string,
+  { registry, repository, issuer, ca, log }: ServicesOptions,
+): Promise<void> {
+  const text = readFileIfAny(path)
+  const held = parseCredentialFile(text)
+  const live = (await repository.findAccess(oauthClientId))?.credentials ?? []
+  if (
+    held?.client_id === oauthClientId &&
+    live.some(({ credentialId }) => credentialId === held.credentialId)
+  ) {
+    const { ca: _, ...rest } = held
+    const current = toText({
+      ...rest,
+      issuer: issuer.issuer,
+      token_endpoint: issuer.tokenEndpoint,
+      ...(ca === undefined ? {} : { ca }),
+    })
+    if (current === text) return
+    writePrivateFile(path, current)
+    log.info('credential_file.updated', { oauthClientId, path })
+    return
+  }
+  const { credential } = await registry.issueCredential(actor, { of: 'client', oauthClientId })
+  writePrivateFile(path, toText(credential))
+  log.info('credential_file.written', { oauthClientId, path, credentialId: credential.credentialId })
+}
+
+function parseCredentialFile(text: string | undefined): CredentialFile | undefined {
+  if (text === undefined) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return Value.Check(CredentialFile, value) ? value : undefined
+  } catch {
+    return undefined // no JSON: not ours, and replaced like a missing one
+  }
+}
+
+function toText(credential: CredentialFile): string {
+  return `${JSON.stringify(credential, null, 2)}\n`
+}

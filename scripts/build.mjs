@@ -1,0 +1,83 @@
+/**
+ * Bundles each program into one file under `dist/`, so that it starts quickly. Cached by content:
+ * when no source and no dependency has changed since, nothing is done.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+/** The project's folder, also from a bundle that has this file in it. */
+export const root = folderOf('package-lock.json', dirname(fileURLToPath(import.meta.url)))
+const sourceFolders = ['core', 'agent', 'broker', 'ingest', 'provisioning', 'cli', 'scripts']
+const programs = {
+  provisioning: 'provisioning/main.ts',
+  broker: 'broker/main.ts',
+  ingest: 'ingest/main.ts',
+  agent: 'agent/main.ts',
+  lotctl: 'cli/main.ts',
+}
+
+/** What every bundle is built with; native packages stay outside and are found in node_modules. */
+export const buildOptions = {
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  sourcemap: true,
+  logLevel: 'warning',
+  external: ['@duckdb/node-api', 'classic-level', 'libsql', 'esbuild'],
+  loader: { '.sql': 'text' },
+  // Bundled CommonJS packages call require().
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+}
+
+function folderOf(file, start) {
+  return existsSync(join(start, file)) || start === dirname(start) ? start : folderOf(file, dirname(start))
+}
+
+function* filesBelow(folder) {
+  if (!existsSync(folder)) return
+  for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) =>
+    a.name < b.name ? -1 : 1,
+  )) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) yield* filesBelow(path)
+    else yield path
+  }
+}
+
+function contentHash() {
+  const hash = createHash('sha256')
+  const files = sourceFolders.flatMap((folder) => [...filesBelow(join(root, folder))])
+  for (const file of [...files, join(root, 'package-lock.json')])
+    hash.update(file).update('\0').update(readFileSync(file)).update('\0')
+  return hash.digest('hex')
+}
+
+/** Builds when something changed. @returns whether it did */
+export async function build() {
+  const dist = join(root, 'dist')
+  // Where only dist/ was shipped (an image) there is nothing to build from.
+  if (!existsSync(join(root, 'core'))) return false
+  const stamp = join(dist, '.content')
+  const hash = contentHash()
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return false
+  if (process.stderr.isTTY) process.stderr.write('building …\n')
+  mkdirSync(dist, { recursive: true })
+  const { build: bundle, stop } = await import('esbuild')
+  const entryPoints = Object.fromEntries(
+    Object.entries(programs)
+      .map(([name, entry]) => [name, join(root, entry)])
+      .filter(([, entry]) => existsSync(entry)),
+  )
+  await bundle({ ...buildOptions, entryPoints, outdir: dist, outExtension: { '.js': '.mjs' } })
+  // Its helper would stay for as long as whoever builds, and `lotctl up` stays long.
+  await stop()
+  writeFileSync(stamp, hash)
+  return true
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await build()

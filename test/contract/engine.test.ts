@@ -1,0 +1,389 @@
+/** What the gate relies on in an engine, over real sockets; every adapter of `broker/engine/engine.ts` passes it. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { createAedesEngine } from '../../broker/engine/aedes.ts'
+import type { ConnectRequest, Engine, EngineHooks, Link } from '../../broker/engine/engine.ts'
+import { FleetError } from '../../core/contract/errors.ts'
+import { connectPacket, publishPacket, RawClient } from '../kit/mqtt.ts'
+import { eventually } from '../kit/program.ts'
+
+interface TestPeer {
+  readonly id: string
+  readonly link: Link
+}
+
+/** Admits everybody, settles nothing by itself, and writes down what happens. */
+class Desk implements EngineHooks<TestPeer> {
+  readonly requests: ConnectRequest[] = []
+  readonly published: {
+    peer: TestPeer
+    topic: string
+    text: string
+    packetId: number
+    qos: number
+    retain: boolean
+  }[] = []
+  readonly closedPeers: { id: string; reason: string }[] = []
+  readonly refusals: { mqttClientId: string | undefined; error: unknown }[] = []
+  decide: () => Promise<void> = async () => undefined
+
+  async connect(request: ConnectRequest, link: Link): Promise<TestPeer> {
+    this.requests.push(request)
+    await this.decide()
+    return { id: request.mqttClientId, link }
+  }
+  publish(
+    peer: TestPeer,
+    topic: string,
+    payload: Uint8Array,
+    packet: { packetId: number; qos: 0 | 1; retain: boolean },
+  ): void {
+    this.published.push({ peer, topic, text: new TextDecoder().decode(payload), ...packet })
+  }
+  maySubscribe(_peer: TestPeer, filter: string): boolean {
+    return filter.startsWith('allowed')
+  }
+  mayReceive(): boolean {
+    return true
+  }
+  closed(peer: TestPeer, reason: string): void {
+    this.closedPeers.push({ id: peer.id, reason })
+  }
+  refused(refusal: { mqttClientId: string | undefined; error: unknown }): void {
+    this.refusals.push(refusal)
+  }
+}
+
+const adapters = {
+  aedes: (hooks: EngineHooks<TestPeer>) => createAedesEngine(hooks, { connectTimeoutMs: 300 }),
+}
+
+describe.each(Object.entries(adapters))('the engine over %s', (_name, create) => {
+  let engine: Engine
+  let server: Server
+  let port: number
+  const clients: RawClient[] = []
+
+  async function setUp(): Promise<Desk> {
+    const desk = new Desk()
+    engine = await create(desk)
+    server = createServer((socket) => engine.accept(socket)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    port = (server.address() as AddressInfo).port
+    return desk
+  }
+  async function connect(packet: Parameters<typeof RawClient.connect>[1] = {}): Promise<RawClient> {
+    const client = await RawClient.connect(port, packet)
+    clients.push(client)
+    return client
+  }
+  async function admitted(packet: Parameters<typeof RawClient.connect>[1] = {}): Promise<RawClient> {
+    const client = await connect(packet)
+    expect((await client.next('connack')).returnCode).toBe(0)
+    return client
+  }
+
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.close()
+    await engine.stop()
+    server.close()
+  })
+
+  describe('at CONNECT', () => {
+    it('asks the gate with identifier, user name and password', async () => {
+      const desk = await setUp()
+      await admitted({ clientId: 'gate-7', username: 'gate-7', password: Buffer.from('secret') })
+      expect(desk.requests).toMatchObject([
+        { mqttClientId: 'gate-7', username: 'gate-7', password: 'secret', keepAliveSec: 60 },
+      ])
+    })
+
+    it.each([
+      ['MQTT 3.1', { protocolId: 'MQIsdp', protocolVersion: 3 }, 1],
+      ['MQTT 5', { protocolVersion: 5 }, 1],
+      ['an identifier outside the grammar', { clientId: '../x' }, 2],
+      [
+        'a will',
+        { will: { topic: 'devices/gate-1/status', payload: Buffer.from('x'), qos: 0, retain: false } },
+        5,
+      ],
+      ['no keep-alive', { keepalive: 0 }, 5],
+      ['a keep-alive beyond the limit', { keepalive: 121 }, 5],
+    ] as const)('refuses %s without asking the gate', async (_what, packet, returnCode) => {
+      const desk = await setUp()
+      const client = await connect(packet as Parameters<typeof RawClient.connect>[1])
+      expect((await client.next('connack')).returnCode).toBe(returnCode)
+      await client.closed()
+      expect(desk.requests).toEqual([])
+      await eventually(() => desk.refusals.length === 1)
+    })
+
+    it.each([
+      ['refuses', new FleetError('token.expired', 'expired'), 5],
+      ['cannot decide', new FleetError('keys.unavailable', 'no keys'), 3],
+    ] as const)('answers with the right code when the gate %s', async (_what, error, returnCode) => {
+      const desk = await setUp()
+      desk.decide = async () => {
+        throw error
+      }
+      const client = await connect()
+      expect((await client.next('connack')).returnCode).toBe(returnCode)
+      await client.closed()
+      expect(desk.refusals).toMatchObject([{ mqttClientId: 'gate-1', error }])
+    })
+
+    it('answers “come back” when the gate takes too long', async () => {
+      const desk = await setUp()
+      desk.decide = () => new Promise(() => undefined)
+      const client = await connect()
+      expect((await client.next('connack')).returnCode).toBe(3)
+    })
+
+    it('closes a socket on which no CONNECT arrives', async () => {
+      await setUp()
+      const client = await RawClient.open(port)
+      client.write(Buffer.from([0x10]))
+      await client.closed()
+    })
+
+    it('closes a socket whose first packet is another', async () => {
+      const desk = await setUp()
+      const client = await RawClient.open(port)
+      client.publish(1, 'devices/gate-1/readings')
+      await client.closed()
+      expect(desk.published).toEqual([])
+    })
+
+    it('closes a socket that announces a CONNECT larger than any token, before it is sent', async () => {
+      await setUp()
+      const client = await RawClient.open(port)
+      client.write(Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f]))
+      await client.closed()
+    })
+
+    it('closes on a second CONNECT', async () => {
+      const desk = await setUp()
+      const client = await admitted()
+      client.send(connectPacket())
+      await client.closed()
+      await eventually(() => desk.closedPeers.length === 1)
+    })
+  })
+
+  describe('a PUBLISH', () => {
+    it('is acknowledged when the gate says so, and not before', async () => {
+      const desk = await setUp()
+      const client = await admitted()
+      client.publish(7, 'devices/gate-1/readings', 'hello')
+      const published = await eventually(() => desk.published[0])
+      expect(published).toMatchObject({
+        topic: 'devices/gate-1/readings',
+        text: 'hello',
+        packetId: 7,
+        qos: 1,
+        retain: false,
+      })
+      client.send({ cmd: 'pingreq' })
+      await client.next('pingresp')
+      expect(client.packets).toEqual([])
+      published.peer.link.acknowledge(7)
+      expect((await client.next('puback')).messageId).toBe(7)
+    })
+
+    it('that came with the CONNECT in one segment is not lost', async () => {
+      const desk = await setUp()
+      const client = await RawClient.open(port)
+      clients.push(client)
+      client.send(
+        connectPacket(),
+        publishPacket(1, 'devices/gate-1/readings'),
+        publishPacket(2, 'devices/gate-1/readings'),
+      )
+      await eventually(() => desk.published.length === 2)
+      expect(desk.published.map((message) => message.packetId)).toEqual([1, 2])
+    })
+
+    it('of many in one write all are given to the gate and all PUBACKs arrive', async () => {
+      const desk = await setUp()
+      const client = await admitted()
+      const ids = Array.from({ length: 500 }, (_, i) => i + 1)
+      client.send(...ids.map((id) => publishPacket(id, 'devices/gate-1/readings', 'x'.repeat(200))))
+      const acknowledged = new Set<number>()
+      await eventually(() => {
+        for (const { peer, packetId } of desk.published.splice(0)) peer.link.acknowledge(packetId)
+        for (const packet of client.packets.splice(0))
+          if (packet.cmd === 'puback') acknowledged.add(packet.messageId ?? 0)
+        return acknowledged.size === ids.length
+      })
+    })
+
+    it('behind one that closed the connection is not handled, though it came in the same segment', async () => {
+      const desk = await setUp()
+      const record = desk.publish.bind(desk)
+      desk.publish = (peer, ...rest) => {
+        record(peer, ...rest)
+        peer.link.close('enough')
+      }
+      const client = await admitted()
+      client.send(publishPacket(1, 'devices/gate-1/readings'), publishPacket(2, 'devices/gate-1/readings'))
+      await eventually(() => desk.closedPeers.length === 1)
+      expect(desk.published.map((message) => message.packetId)).toEqual([1])
+    })
+
+    it('of QoS 0 is given to the gate without a packet identifier', async () => {
+      const desk = await setUp()
+      const client = await admitted()
+      client.send(publishPacket(0, 'devices/gate-1/readings', 'x', 0))
+      expect(await eventually(() => desk.published[0])).toMatchObject({ packetId: 0, qos: 0 })
+    })
+
+    it('of QoS 2 closes the connection', async () => {
+      const desk = await setUp()
+      const client = await admitted()
+      client.send(publishPacket(1, 'devices/gate-1/readings', 'x', 2))
+      await client.closed()
+      expect(desk.published).toEqual([])
+    })
+
+    it('over 64 KiB closes the connection, one just below does not', async () => {
+      const desk = await setUp()
+      const client = await admitted()
+      client.publish(1, 'devices/gate-1/readings', Buffer.alloc(65_000))
+      await eventually(() => desk.published.length === 1)
+      client.publish(2, 'devices/gate-1/readings', Buffer.alloc(66_000))
+      await client.closed()
+      expect(desk.published).toHaveLength(1)
+    })
+
+    it('reaches no subscriber: only the gate decides what becomes of it', async () => {
+      const desk = await setUp()
+      const listener = await admitted({ clientId: 'listener' })
+      listener.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'allowed/x', qos: 1 }] })
+      await listener.next('suback')
+      const client = await admitted()
+      client.publish(1, 'allowed/x', 'x')
+      const published = await eventually(() => desk.published[0])
+      published.peer.link.acknowledge(1)
+      await client.next('puback')
+      listener.send({ cmd: 'pingreq' })
+      await listener.next('pingresp')
+      expect(listener.packets).toEqual([])
+    })
+  })
+
+  it('grants each filter of a SUBSCRIBE by itself', async () => {
+    await setUp()
+    const client = await admitted()
+    client.send({
+      cmd: 'subscribe',
+      messageId: 3,
+      subscriptions: [
+        { topic: 'allowed/a', qos: 1 },
+        { topic: 'forbidden', qos: 1 },
+      ],
+    })
+    expect((await client.next('suback')).granted).toEqual([1, 128])
+  })
+
+  it('stops reading and goes on when told, losing nothing', async () => {
+    const desk = await setUp()
+    const client = await admitted()
+    client.publish(1, 'devices/gate-1/readings')
+    const first = await eventually(() => desk.published[0])
+    engine.setReading(false)
+    first.peer.link.acknowledge(1)
+    await client.next('puback')
+    client.publish(2, 'devices/gate-1/readings')
+    // Another connection's whole exchange passes meanwhile.
+    await admitted({ clientId: 'other' })
+    expect(desk.published).toHaveLength(1)
+    engine.setReading(true)
+    await eventually(() => desk.published.length === 2)
+    desk.published[1]?.peer.link.acknowledge(2)
+    expect((await client.next('puback')).messageId).toBe(2)
+  })
+
+  it('reads connections on after pressure, those too that came meanwhile or asked for something', async () => {
+    const desk = await setUp()
+    const older = await admitted({ clientId: 'older' })
+    older.send({ cmd: 'pingreq' }, publishPacket(1, 'devices/older/readings'), { cmd: 'pingreq' })
+    await eventually(() => desk.published.length === 1)
+    engine.setReading(false)
+    const newer = await admitted({ clientId: 'newer' })
+    for (const client of [older, newer]) client.publish(2, 'devices/x/readings')
+    desk.published[0]?.peer.link.acknowledge(1)
+    await older.next('puback')
+    expect(desk.published).toHaveLength(1)
+    engine.setReading(true)
+    await eventually(() => desk.published.length === 3)
+    for (const { peer, packetId } of desk.published.slice(1)) peer.link.acknowledge(packetId)
+    for (const client of [older, newer]) client.publish(3, 'devices/x/readings')
+    await eventually(() => desk.published.length === 5)
+  })
+
+  it('stops every connection again when the first one read brings the pressure back', async () => {
+    const desk = await setUp()
+    const clients = [
+      await admitted({ clientId: 'a' }),
+      await admitted({ clientId: 'b' }),
+      await admitted({ clientId: 'c' }),
+    ]
+    engine.setReading(false)
+    const record = desk.publish.bind(desk)
+    desk.publish = (...message) => {
+      record(...message)
+      engine.setReading(false)
+    }
+    for (const client of clients) client.publish(1, 'devices/x/readings')
+    // All three are in the kernel's hands once another exchange has passed.
+    await admitted({ clientId: 'other' })
+    for (let read = 1; read <= clients.length; read++) {
+      engine.setReading(true)
+      await eventually(() => desk.published.length === read)
+    }
+  })
+
+  it('takes a whole window that arrives right behind CONNACK', async () => {
+    const desk = await setUp()
+    const client = await connect()
+    await client.next('connack')
+    client.send(...Array.from({ length: 50 }, (_, i) => publishPacket(i + 1, 'devices/gate-1/readings')))
+    await eventually(() => desk.published.length === 50)
+  })
+
+  it('tells the gate of a decision that came too late', async () => {
+    const desk = await setUp()
+    let decide: () => void = () => undefined
+    desk.decide = () => new Promise((resolve) => (decide = resolve))
+    const client = await connect()
+    expect((await client.next('connack')).returnCode).toBe(3)
+    decide()
+    await eventually(() => desk.closedPeers.length === 1)
+  })
+
+  it('closes a connection when told, says why once, and tells when it is gone', async () => {
+    const desk = await setUp()
+    const client = await admitted()
+    client.publish(1, 'devices/gate-1/readings')
+    const { link } = (await eventually(() => desk.published[0])).peer
+    link.close('revoked')
+    link.close('something else')
+    await link.gone
+    await client.closed()
+    expect(link.isOpen).toBe(false)
+    expect(desk.closedPeers).toEqual([{ id: 'gate-1', reason: 'revoked' }])
+    link.acknowledge(1)
+  })
+
+  it('leaves nothing behind when a device comes and goes in one turn', async () => {
+    const desk = await setUp()
+    for (let round = 0; round < 20; round++) {
+      const client = await connect()
+      client.close()
+    }
+    const last = await admitted()
+    last.close()
+    await eventually(() => desk.closedPeers.length + desk.refusals.length === 21)
+  })
+})

@@ -1,0 +1,337 @@
+/** What a store in InfluxDB has to promise beside every other store's contract: InfluxDB has no transaction, and a network before it. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { initTls, parseServerName } from '../../cli/tls.ts'
+import type { DeviceId, Epoch } from '../../core/contract/device.ts'
+import { createFetch } from '../../core/runtime/fetch.ts'
+import { openDuckDB } from '../../ingest/store/duckdb.ts'
+import { openInflux } from '../../ingest/store/influx.ts'
+import { createInfluxClient } from '../../ingest/store/influx-client.ts'
+import { readingLine } from '../../ingest/store/influx-points.ts'
+import type { Store, StoreBatch, StoredReading } from '../../ingest/store/store.ts'
+import {
+  type FateOf,
+  type Influx,
+  type InfluxProxy,
+  influxOptions,
+  startInflux,
+  startInfluxProxy,
+  startVictoriaMetrics,
+} from '../kit/influx.ts'
+import { describeWithCommand } from '../kit/needs.ts'
+import { makeDataDir } from '../kit/program.ts'
+
+const a = 'a' as DeviceId
+const epoch = '9f0c3a77d1e2b465' as Epoch
+const stored = 'stored' as const
+const isWrite = (body: string, measurement: string) => body.startsWith(`${measurement},`)
+
+describeWithCommand('influxd')('a store in InfluxDB', () => {
+  let influx: Influx
+  let proxy: InfluxProxy
+  let database: string
+  let store: Store
+  beforeAll(async () => {
+    influx = await startInflux()
+    proxy = await startInfluxProxy(influx.url)
+  })
+  afterAll(async () => {
+    await proxy.stop()
+    await influx.stop()
+  })
+  beforeEach(async () => {
+    proxy.decide(() => 'pass')
+    database = await influx.createDatabase()
+    store = await open()
+  })
+
+  /** Waits long enough for a busy machine, not for a server that hangs. */
+  function open(timeoutMs = 1500): Promise<Store> {
+    return openInflux({ ...influxOptions(proxy.url, database), timeoutMs, quarantinePerDeviceMax: 10 })
+  }
+
+  test.each<[string, FateOf]>([
+    ['refuses', (_request, body) => (isWrite(body, 'readings') ? 400 : 'pass')],
+    ['fails', (_request, body) => (isWrite(body, 'readings') ? 500 : 'pass')],
+    ['says yes in another way than when lines are stored', () => 200],
+    ['is silent', (_request, body) => (isWrite(body, 'readings') ? 'hang' : 'pass')],
+    ['hangs up', (_request, body) => (isWrite(body, 'readings') ? 'lose the answer' : 'pass')],
+  ])('says nothing of a batch in the ledger when its server %s', async (_name, fate) => {
+    proxy.decide(fate)
+
+    await expect(store.commit(batch([reading(1, 5)], 1))).rejects.toMatchObject({ code: 'store.unavailable' })
+
+    proxy.decide(() => 'pass')
+    expect((await store.load()).ledger).toEqual([])
+    await store.commit(batch([reading(1, 5)], 1))
+    expect(await all(store)).toEqual([reading(1, 5)])
+    expect((await store.load()).ledger).toEqual(batch([], 1).ledger)
+  })
+
+  test('refuses a batch of which InfluxDB takes a part', async () => {
+    await influx.write(database, 'readings,device=a capacity=1.5 5000000')
+
+    const commit = store.commit(batch([reading(1, 5), reading(2, 6, { capacity: 9 })], 2))
+
+    await expect(commit).rejects.toMatchObject({
+      code: 'store.unavailable',
+      message: expect.stringContaining('partial write: field type conflict'),
+    })
+    expect((await store.load()).ledger).toEqual([])
+  })
+
+  test('keeps readings without their ledger when it breaks off between, and finds them again', async () => {
+    proxy.decide((_request, body) => (isWrite(body, 'ledger') ? 503 : 'pass'))
+
+    await expect(store.commit(batch([reading(1, 5)], 1))).rejects.toMatchObject({ code: 'store.unavailable' })
+
+    proxy.decide(() => 'pass')
+    const reopened = await open()
+    expect(await reopened.load()).toEqual({
+      ledger: [],
+      ends: [],
+      highs: [{ deviceId: a, timestampMs: 1 }],
+    })
+    expect(await reopened.lookup([{ deviceId: a, timestampMs: 1 }])).toEqual([reading(1, 5)])
+  })
+
+  test('writes what was never answered again before it looks anything up', async () => {
+    proxy.decide((_request, body) => (isWrite(body, 'readings') ? 'hang' : 'pass'))
+    await expect(store.commit(batch([reading(1, 5)], 1))).rejects.toThrow()
+    const lookup = () => store.lookup([{ deviceId: a, timestampMs: 1 }])
+
+    await expect(lookup()).rejects.toMatchObject({ code: 'store.unavailable' })
+    proxy.decide(() => 'pass')
+
+    expect(await lookup()).toEqual([reading(1, 5)])
+  })
+
+  test('gives back more rows than come in one piece', async () => {
+    const readings = Array.from({ length: 25_000 }, (_, i) => reading(i, i))
+    const patient = await open(15_000)
+    await patient.commit(batch(readings, 1))
+
+    const found = await patient.readings({
+      fromMs: 0,
+      toMs: 25_000,
+      spans: undefined,
+      order: 'desc',
+      limit: 24_000,
+      after: undefined,
+    })
+
+    expect(found).toEqual(readings.toReversed().slice(0, 24_000))
+  })
+
+  test('keeps apart what a device sent to quarantine within one millisecond, batch after batch', async () => {
+    const entries = (from: number) =>
+      [from, from + 1].map((i) => ({
+        id: `id ${i}`,
+        deviceId: a,
+        credentialId: 'c',
+        receivedAtMs: 7,
+        reason: 'payload.unparsable' as const,
+        epoch: undefined,
+        seq: undefined,
+        timestampMs: undefined,
+        count: 1,
+        content: `'";\\ ${i}`,
+        contentHash: `hash ${i}`,
+        storedOccupied: undefined,
+      }))
+    for (const from of [0, 1, 2])
+      await store.commit({ ...batch([], 0), ledger: [], quarantine: entries(from) })
+
+    const question = { deviceIds: undefined, reason: undefined, limit: 2 }
+    const first = await store.quarantine({ ...question, after: undefined })
+    const second = await store.quarantine({ ...question, after: { receivedAtMs: 7, id: 'id 2' } })
+
+    expect([...first, ...second].map(({ id, count, content }) => [id, count, content])).toEqual([
+      ['id 3', 1, `'";\\ 3`],
+      ['id 2', 2, `'";\\ 2`],
+      ['id 1', 2, `'";\\ 1`],
+      ['id 0', 1, `'";\\ 0`],
+    ])
+  })
+
+  test('is not opened where InfluxDB forgets', async () => {
+    await influx.query('', `ALTER RETENTION POLICY autogen ON ${database} DURATION 30d`)
+
+    await expect(open()).rejects.toMatchObject({
+      code: 'config.invalid',
+      faults: [expect.stringContaining(database)],
+    })
+  })
+
+  test.each([
+    {
+      version: 1 as const,
+      username: 'lotwatch',
+      path: '/write?db=the%20bucket',
+      authorization: `Basic ${Buffer.from('lotwatch:secret').toString('base64')}`,
+    },
+    {
+      version: 2 as const,
+      username: undefined,
+      path: '/api/v2/write?org=an%20org&bucket=the%20bucket&precision=ns',
+      authorization: 'Token secret',
+    },
+  ])('reaches version $version where it listens, and shows it the token', async (expected) => {
+    const seen: (string | undefined)[][] = []
+    proxy.decide(({ url, headers }, body) => {
+      if (isWrite(body, 'readings')) seen.push([url, headers.authorization])
+      return url === '/query' ? 'pass' : 204
+    })
+    const options = { ...influxOptions(proxy.url, database), quarantinePerDeviceMax: 1, token: 'secret' }
+    const { version, username } = expected
+    // Questions go to the real database; only where the lines go is asked here.
+    const other = await openInflux({ ...options, version, username, org: 'an org' })
+
+    await other.commit(batch([reading(1, 5)], 1))
+
+    const path = expected.path.replace('the%20bucket', database)
+    expect(seen).toEqual([[path, expected.authorization]])
+  })
+
+  test('is reached over TLS by a private authority, and by no other', async () => {
+    const folder = makeDataDir()
+    await initTls(folder.path, { servers: [parseServerName('influxdb:127.0.0.1')], days: 1, now: new Date() })
+    const read = (name: string) => readFileSync(join(folder.path, name), 'utf8')
+    const ca = read('ca.pem')
+    const tls = await startInfluxProxy(influx.url, { cert: read('influxdb.pem'), key: read('influxdb.key') })
+    const options = { ...influxOptions(tls.url, database), quarantinePerDeviceMax: 1 }
+
+    const trusting = await openInflux({ ...options, ca, fetch: createFetch({ ca }) })
+    await trusting.commit(batch([reading(1, 5)], 1))
+    // Trusted for questions, but not for lines.
+    const wary = await openInflux({ ...options, fetch: createFetch({ ca }) })
+
+    expect(await all(trusting)).toEqual([reading(1, 5)])
+    await expect(wary.commit(batch([reading(2, 5)], 2))).rejects.toMatchObject({ code: 'store.unavailable' })
+    await expect(openInflux(options)).rejects.toMatchObject({ code: 'store.unavailable' })
+    await tls.stop()
+    folder.remove()
+  })
+
+  test('has the same answers as DuckDB to the same questions', async () => {
+    await fc.assert(
+      fc.asyncProperty(worlds, async ({ readings, spans, stepMs, limit, order }) => {
+        const others = await openInflux({
+          ...influxOptions(influx.url, await influx.createDatabase()),
+          quarantinePerDeviceMax: 1,
+        })
+        const duck = await openDuckDB({
+          file: ':memory:',
+          memoryMax: '200MB',
+          threads: 1,
+          quarantinePerDeviceMax: 1,
+        })
+        const answers = []
+        for (const one of [others, duck]) {
+          await one.commit({ ...batch(readings, 0), ledger: [] })
+          const runs = [
+            { index: 0, fromMs: 3, stepMs, count: 4 },
+            { index: 4, fromMs: 3 + 4 * stepMs, stepMs: 2 * stepMs, count: 3 },
+          ]
+          // As every question does, it ends where its last window ends, or within it.
+          const windows = await one.windows(spans, runs, 3 + 10 * stepMs - (stepMs >> 1))
+          const question = { fromMs: 2, toMs: 90, spans, order, limit }
+          const page = await one.readings({ ...question, after: undefined })
+          const last = page.at(-1)
+          const after = last && { deviceId: last.deviceId, timestampMs: last.reading.timestampMs }
+          answers.push({
+            windows: windows.toSorted((x, y) => x.span - y.span || x.window - y.window),
+            page,
+            next: await one.readings({ ...question, after }),
+            highs: (await one.load()).highs.toSorted((x, y) => (x.deviceId < y.deviceId ? -1 : 1)),
+          })
+        }
+        await duck.close()
+        expect(answers[0]).toEqual(answers[1])
+      }),
+      { numRuns: 25 },
+    )
+  }, 60_000)
+})
+
+describeWithCommand('victoria-metrics')('lines on the path of InfluxDB 2', () => {
+  test('are taken by a server that is not ours, every one of them', async () => {
+    const victoria = await startVictoriaMetrics()
+    const options = { ...influxOptions(victoria.url, 'readings'), version: 2 as const, org: 'lotwatch' }
+    const startMs = Date.UTC(2026, 0, 1)
+    const readings = Array.from({ length: 6000 }, (_, i) => reading(startMs + i, i))
+
+    await createInfluxClient(options).write(readings.map(readingLine))
+
+    const { values, timestamps } = await victoria.fieldOf('a', 'readings_occupied')
+    expect(values).toEqual(readings.map(({ reading }) => reading.occupied))
+    expect(timestamps).toEqual(readings.map(({ reading }) => reading.timestampMs))
+    await victoria.stop()
+  })
+})
+
+const devices = fc.constantFrom(...(['a', 'b', 'c'] as DeviceId[]))
+const worlds = fc.record({
+  readings: fc.uniqueArray(
+    fc
+      .record({
+        deviceId: devices,
+        timestampMs: fc.nat(100),
+        occupied: fc.option(fc.nat(50)),
+        capacity: fc.option(fc.nat(50), { nil: undefined }),
+      })
+      .map(({ deviceId, timestampMs, occupied, capacity }) => ({
+        ...reading(timestampMs, occupied, capacity === undefined ? {} : { capacity }),
+        deviceId,
+      })),
+    { selector: ({ deviceId, reading: { timestampMs } }) => `${deviceId}/${timestampMs}`, maxLength: 60 },
+  ),
+  // A device counts for one lot at a time: its spans do not overlap.
+  spans: fc
+    .uniqueArray(
+      fc.record({ deviceId: devices, fromMs: fc.nat(40), toMs: fc.integer({ min: 60, max: 100 }) }),
+      { selector: ({ deviceId }) => deviceId },
+    )
+    .map((stays) =>
+      stays.flatMap(({ deviceId, fromMs, toMs }) => [
+        { deviceId, fromMs, toMs: 45 },
+        { deviceId, fromMs: 55, toMs },
+      ]),
+    ),
+  stepMs: fc.integer({ min: 1, max: 15 }),
+  limit: fc.integer({ min: 1, max: 8 }),
+  order: fc.constantFrom('asc' as const, 'desc' as const),
+})
+
+function reading(timestampMs: number, occupied: number | null, more: object = {}): StoredReading {
+  return {
+    deviceId: a,
+    credentialId: 'cred-1',
+    receivedAtMs: 1000,
+    epoch,
+    reading: { seq: timestampMs, timestampMs, occupied, ...more },
+  }
+}
+
+function batch(readings: readonly StoredReading[], lastSeq: number): StoreBatch {
+  return {
+    readings,
+    ledger: [{ deviceId: a, epoch, fromSeq: 0, toSeq: lastSeq, outcome: stored }],
+    ends: [],
+    quarantine: [],
+    statuses: [],
+  }
+}
+
+function all(store: Store): Promise<readonly StoredReading[]> {
+  return store.readings({
+    fromMs: 0,
+    toMs: Number.MAX_SAFE_INTEGER,
+    spans: undefined,
+    order: 'asc',
+    limit: 100,
+    after: undefined,
+  })
+}

@@ -1,0 +1,344 @@
+/** What every store has to do. Runs over each adapter. */
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { DeviceId, Epoch } from '../../core/contract/device.ts'
+import type { Reading } from '../../core/contract/reading.ts'
+import { openDuckDB } from '../../ingest/store/duckdb.ts'
+import { openInflux } from '../../ingest/store/influx.ts'
+import type { InfluxOptions } from '../../ingest/store/influx-client.ts'
+import type { QuarantineEntry, Store, StoreBatch, StoredReading } from '../../ingest/store/store.ts'
+import { influx2Buckets, influxOptions, startInflux } from '../kit/influx.ts'
+import { describeWithCommand } from '../kit/needs.ts'
+import { makeDataDir } from '../kit/program.ts'
+
+const a = 'a' as DeviceId
+const b = 'b' as DeviceId
+const epoch = '9f0c3a77d1e2b465' as Epoch
+const hourMs = 3600_000
+
+/** Where stores are made: an engine that may have to be started first. */
+interface Engine {
+  /** A new, empty place; what opens a store there, again and again. */
+  place(): Promise<{ open(): Promise<Store>; remove(): void }>
+  stop(): Promise<void>
+}
+
+const quarantinePerDeviceMax = 2
+
+async function startDuckDB(): Promise<Engine> {
+  return {
+    async place() {
+      const folder = makeDataDir()
+      const file = join(folder.path, 'readings.duckdb')
+      return {
+        open: () => openDuckDB({ file, memoryMax: '200MB', threads: 1, quarantinePerDeviceMax }),
+        remove: folder.remove,
+      }
+    },
+    async stop() {
+      // Each store has closed what it opened.
+    },
+  }
+}
+
+async function startInfluxDB(): Promise<Engine> {
+  const influx = await startInflux()
+  return {
+    place: async () => influxPlace(influxOptions(influx.url, await influx.createDatabase())),
+    stop: influx.stop,
+  }
+}
+
+function influxPlace(options: InfluxOptions): Awaited<ReturnType<Engine['place']>> {
+  return { open: () => openInflux({ ...options, quarantinePerDeviceMax }), remove: () => undefined }
+}
+
+describe('a store in DuckDB', () => storeContract(startDuckDB))
+describeWithCommand('influxd')('a store in InfluxDB', () => storeContract(startInfluxDB))
+const makeBucket = influx2Buckets()
+if (makeBucket !== undefined)
+  describe('a store in InfluxDB 2', () =>
+    storeContract(async () => ({
+      place: async () => influxPlace(await makeBucket()),
+      stop: async () => undefined,
+    })))
+
+function storeContract(start: () => Promise<Engine>): void {
+  let engine: Engine
+  let place: Awaited<ReturnType<Engine['place']>>
+  let store: Store
+  beforeAll(async () => {
+    engine = await start()
+  })
+  afterAll(() => engine.stop())
+  beforeEach(async () => {
+    place = await engine.place()
+    store = await place.open()
+  })
+  afterEach(async () => {
+    await store.close()
+    place.remove()
+  })
+
+  async function reopen(): Promise<void> {
+    await store.close()
+    store = await place.open()
+  }
+
+  test('gives back every member of a reading as it was committed, after it was closed, too', async () => {
+    const full: Partial<Reading> = {
+      seq: 2 ** 53 - 1,
+      capacity: 9,
+      entriesTotal: 2 ** 53 - 1,
+      exitsTotal: 0,
+      clock: 'unsynced',
+      sensor: 'stuck',
+    }
+    const readings = [stored(a, 1, 5, full), stored(a, 2, null, { sensor: 'silent' }), stored(b, 1, 0)]
+    await store.commit(batch({ readings }))
+
+    await reopen()
+
+    expect(await all()).toEqual([readings[0], readings[2], readings[1]])
+  })
+
+  test('gives back ledger, ends and highest instants', async () => {
+    const rows = [
+      { deviceId: a, epoch, fromSeq: 0, toSeq: 4, outcome: 'stored' as const },
+      { deviceId: a, epoch, fromSeq: 5, toSeq: 5, outcome: 'dropped' as const, reason: 'outbox_full' },
+    ]
+    await store.commit(
+      batch({
+        readings: [stored(a, 7, 1), stored(a, 3, 1)],
+        ledger: rows,
+        ends: [{ deviceId: a, epoch, lastSeq: 9 }],
+      }),
+    )
+
+    await reopen()
+
+    expect(await store.load()).toEqual({
+      ledger: rows,
+      ends: [{ deviceId: a, epoch, lastSeq: 9 }],
+      highs: [{ deviceId: a, timestampMs: 7 }],
+    })
+  })
+
+  test('compacts the ledger to what it is told', async () => {
+    const row = (fromSeq: number, toSeq: number) => ({
+      deviceId: a,
+      epoch,
+      fromSeq,
+      toSeq,
+      outcome: 'stored' as const,
+    })
+    await store.commit(batch({ ledger: [row(0, 0)] }))
+    await store.commit(batch({ ledger: [row(1, 1)] }))
+    expect(store.ledgerRowCount).toBe(2)
+
+    await store.compact([row(0, 1)])
+
+    expect(store.ledgerRowCount).toBe(1)
+    await reopen()
+    expect((await store.load()).ledger).toEqual([row(0, 1)])
+  })
+
+  test('finds what is stored at instants, however far apart', async () => {
+    const yearMs = 365 * 24 * hourMs
+    const readings = [stored(a, 0, 1), stored(a, yearMs, 2), stored(b, yearMs, 3), stored(b, 5, 4)]
+    await store.commit(batch({ readings }))
+
+    const found = await store.lookup([
+      { deviceId: a, timestampMs: yearMs },
+      { deviceId: a, timestampMs: 0 },
+      { deviceId: a, timestampMs: 5 },
+      { deviceId: a, timestampMs: 0 },
+      { deviceId: 'unknown' as DeviceId, timestampMs: 0 },
+    ])
+
+    expect(found).toEqual([readings[0], readings[1]])
+  })
+
+  test('finds each of many instants far apart, and nothing of other devices or between them', async () => {
+    const readings = Array.from({ length: 500 }, (_, i) => stored(a, i * 7 * hourMs, i))
+    const others = readings.flatMap(({ reading: { timestampMs } }) => [
+      stored(b, timestampMs, 1),
+      stored(a, timestampMs + 1, 1),
+    ])
+    await store.commit(batch({ readings: [...readings, ...others] }))
+
+    const found = await store.lookup(
+      readings.map(({ deviceId, reading: { timestampMs } }) => ({ deviceId, timestampMs })),
+    )
+
+    expect(found.toSorted((x, y) => x.reading.timestampMs - y.reading.timestampMs)).toEqual(readings)
+  })
+
+  test('gives pages of readings in both directions, within spans', async () => {
+    await store.commit(
+      batch({ readings: [1, 2, 3, 4].flatMap((at) => [stored(a, at, at), stored(b, at, at)]) }),
+    )
+    const spans = [
+      { deviceId: a, fromMs: 2, toMs: 5 },
+      { deviceId: b, fromMs: 0, toMs: 3 },
+    ]
+    const question = { fromMs: 0, toMs: 4, spans, limit: 2, after: undefined }
+    const keys = (found: readonly StoredReading[]) =>
+      found.map(({ deviceId, reading }) => `${deviceId}${reading.timestampMs}`)
+
+    const up = await store.readings({ ...question, order: 'asc' })
+    const next = await store.readings({ ...question, order: 'asc', after: { deviceId: a, timestampMs: 2 } })
+    const down = await store.readings({ ...question, order: 'desc' })
+
+    expect([keys(up), keys(next), keys(down)]).toEqual([
+      ['b1', 'a2'],
+      ['b2', 'a3'],
+      ['a3', 'b2'],
+    ])
+  })
+
+  test('sums up spans in windows of several runs, and leaves silence out of the values', async () => {
+    const readings = [
+      stored(a, 0, 4),
+      stored(a, 9, 2),
+      stored(a, 10, 7),
+      stored(a, 12, null),
+      stored(a, 35, 1),
+      stored(b, 0, 9),
+    ]
+    await store.commit(batch({ readings }))
+    const runs = [
+      { index: 0, fromMs: 0, stepMs: 10, count: 2 },
+      { index: 2, fromMs: 20, stepMs: 20, count: 1 },
+    ]
+
+    const found = await store.windows(
+      [
+        { deviceId: a, fromMs: 0, toMs: 100 },
+        { deviceId: b, fromMs: 1, toMs: 100 },
+      ],
+      runs,
+      35,
+    )
+
+    expect(found.toSorted((x, y) => x.window - y.window)).toEqual([
+      { span: 0, window: 0, count: 2, silent: 0, sum: 6, min: 2, max: 4, first: 4, last: 2 },
+      { span: 0, window: 1, count: 1, silent: 1, sum: 7, min: 7, max: 7, first: 7, last: 7 },
+    ])
+  })
+
+  test('counts up what comes to quarantine again, and keeps content only up to the share of a device', async () => {
+    await store.commit(batch({ quarantine: [entry('1', a), entry('2', a)] }))
+    await store.commit(batch({ quarantine: [entry('1', a), entry('3', a), entry('4', b)] }))
+
+    const found = await store.quarantine({
+      deviceIds: undefined,
+      reason: undefined,
+      limit: 10,
+      after: undefined,
+    })
+
+    expect(found.map(({ id, count, content }) => [id, count, content])).toEqual([
+      ['4', 1, 'content 4'],
+      ['3', 1, null],
+      ['2', 1, 'content 2'],
+      ['1', 2, 'content 1'],
+    ])
+  })
+
+  test('pages through the quarantine by device and reason', async () => {
+    await store.commit(batch({ quarantine: ['1', '2', '3'].map((id) => entry(id, a)) }))
+    const question = { deviceIds: [a], reason: 'reading.type', limit: 2, after: undefined }
+    const ids = async (more: object) => (await store.quarantine({ ...question, ...more })).map(({ id }) => id)
+
+    expect(await ids({})).toEqual(['3', '2'])
+    expect(await ids({ after: { receivedAtMs: 2, id: '2' } })).toEqual(['1'])
+    expect(await ids({ reason: 'reading.negative' })).toEqual([])
+    expect(await ids({ deviceIds: [b] })).toEqual([])
+    expect(await ids({ deviceIds: [] })).toEqual([])
+  })
+
+  test('keeps lots and assignments, and replaces them as a whole', async () => {
+    const lot = { lotId: 'l', name: 'L', zone: 'Europe/London', capacities: [{ fromMs: 0, capacity: 4 }] }
+    const assignment = { deviceId: 'a', lotId: 'l', fromMs: 1, toMs: null }
+    await store.savePlaces([{ ...lot, lotId: 'old' }], [assignment])
+    await store.savePlaces([lot], [assignment, { ...assignment, fromMs: 5, toMs: 6 }])
+
+    await reopen()
+
+    expect(await store.loadPlaces()).toEqual({
+      lots: [lot],
+      assignments: [assignment, { ...assignment, fromMs: 5, toMs: 6 }],
+    })
+  })
+
+  test('ends a question when its client leaves', async () => {
+    const leaving = AbortSignal.abort(new Error('gone'))
+
+    const question = store.readings(
+      { fromMs: 0, toMs: 1, spans: undefined, order: 'asc', limit: 1, after: undefined },
+      leaving,
+    )
+
+    await expect(question).rejects.toThrow()
+    await expect(store.check()).resolves.toBeUndefined()
+  })
+
+  test('keeps nothing of a batch that it cannot keep as a whole', async () => {
+    const impossible = stored(a, 2, 2 ** 53)
+
+    await expect(store.commit(batch({ readings: [stored(a, 1, 1), impossible] }))).rejects.toThrow()
+
+    expect(await all()).toEqual([])
+    await store.commit(batch({ readings: [stored(a, 1, 1)] }))
+    expect(await all()).toEqual([stored(a, 1, 1)])
+  })
+
+  function all(): Promise<readonly StoredReading[]> {
+    return store.readings({
+      fromMs: 0,
+      toMs: Number.MAX_SAFE_INTEGER,
+      spans: undefined,
+      order: 'asc',
+      limit: 100,
+      after: undefined,
+    })
+  }
+}
+
+function batch(parts: Partial<StoreBatch>): StoreBatch {
+  return { readings: [], ledger: [], ends: [], quarantine: [], statuses: [], ...parts }
+}
+
+function stored(
+  deviceId: DeviceId,
+  timestampMs: number,
+  occupied: number | null,
+  more: Partial<Reading> = {},
+): StoredReading {
+  const isIdentified = more.seq !== undefined
+  return {
+    deviceId,
+    credentialId: 'cred-1',
+    receivedAtMs: 1000,
+    epoch: isIdentified ? epoch : undefined,
+    reading: { timestampMs, occupied, ...more },
+  }
+}
+
+function entry(id: string, deviceId: DeviceId): QuarantineEntry {
+  return {
+    id,
+    deviceId,
+    credentialId: 'cred-1',
+    receivedAtMs: Number(id),
+    reason: 'reading.type',
+    epoch: undefined,
+    seq: undefined,
+    timestampMs: undefined,
+    count: 1,
+    content: `content ${id}`,
+    contentHash: `hash ${id}`,
+    storedOccupied: undefined,
+  }
+}

@@ -1,0 +1,45 @@
+/** Tests that need more than Node: skipped with one line that says what to install, a failure where CI=true. */
+import { accessSync, constants, existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { describe } from 'vitest'
+
+/** Debian packages by the command they bring. */
+const packages = {
+  mosquitto: 'mosquitto',
+  mosquitto_pub: 'mosquitto-clients',
+  influxd: 'influxdb',
+  'victoria-metrics': 'victoria-metrics',
+  chromium: 'chromium',
+} as const
+
+/** The full path of a command, looked for on PATH and in /usr/sbin. */
+export function findCommand(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
+  return folders
+    .map((folder) => join(folder, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
+}
+
+/** `describe` for tests that need a command of a Debian package. */
+export function describeWithCommand(name: keyof typeof packages): typeof describe | typeof describe.skip {
+  return describeIf(findCommand(name) !== undefined, `needs ${name}: apt-get install ${packages[name]}`)
+}
+
+/** `describe` for tests that need a file, such as a recorded data set. */
+export function describeWithFile(path: string): typeof describe | typeof describe.skip {
+  return describeIf(existsSync(path), `needs the file ${path}`)
+}
+
+function describeIf(isThere: boolean, need: string): typeof describe | typeof describe.skip {
+  if (isThere) return describe
+  if (process.env.CI === 'true') throw new Error(need)
+  process.stdout.write(`skipped: ${need}\n`)
+  return describe.skip
+}

@@ -1,0 +1,245 @@
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Agent, type AgentParts, startAgent } from '../../../agent/agent.ts'
+import { createSystemClock } from '../../../agent/clock.ts'
+import { openOutboxStore } from '../../../agent/outbox-store.ts'
+import type { Chunk, Observation, Sensor } from '../../../agent/sensors/sensor.ts'
+import { createUplink } from '../../../agent/uplink.ts'
+import { createTokenSource } from '../../../core/auth/token-source.ts'
+import { type DeviceId, type Epoch, parseDeviceId, parseEpoch } from '../../../core/contract/device.ts'
+import type { ReadingsMessage } from '../../../core/contract/payload.ts'
+import { createFetch } from '../../../core/runtime/fetch.ts'
+import { createLog } from '../../../core/runtime/log.ts'
+import { eventually, makeDataDir } from '../../kit/program.ts'
+import { startTestBroker, startTestIssuer, type TestBroker, type TestIssuer } from './peers.ts'
+
+const deviceId = parseDeviceId('north-1') as DeviceId
+const clock = createSystemClock()
+const limits = { windowMessages: 50, bytesMax: 1024 * 1024 }
+
+let data: ReturnType<typeof makeDataDir>
+let broker: TestBroker
+let issuer: TestIssuer
+let agents: Agent[]
+let lines: string[]
+
+beforeEach(async () => {
+  data = makeDataDir()
+  broker = await startTestBroker()
+  issuer = await startTestIssuer()
+  agents = []
+  lines = []
+})
+afterEach(async () => {
+  for (const agent of agents) await agent.stop()
+  await broker.stop()
+  issuer.stop()
+  data.remove()
+})
+
+/** A sensor that says what a test tells it to. */
+function createToldSensor(canWait = false) {
+  const waiting: Chunk[] = []
+  let wake = () => {}
+  const told = {
+    /** Chunks that the agent has dealt with. */
+    taken: 0,
+    startedFrom: undefined as string | undefined,
+    tell(...observations: readonly Observation[]) {
+      waiting.push({ observations, position: String(observations.at(-1)?.timestampMs) })
+      wake()
+    },
+    fail: undefined as Error | undefined,
+    sensor: {
+      canWait,
+      async *observe({ position, signal }) {
+        told.startedFrom = position
+        signal.addEventListener('abort', () => wake())
+        while (!signal.aborted) {
+          if (told.fail !== undefined) throw told.fail
+          const next = waiting.shift()
+          if (next !== undefined) {
+            yield next
+            told.taken++
+          } else {
+            await new Promise<void>((resolve) => {
+              wake = resolve
+            })
+          }
+        }
+      },
+    } satisfies Sensor,
+    wake: () => wake(),
+  }
+  return told
+}
+
+async function start(sensor: Sensor, parts: Partial<AgentParts> = {}): Promise<Agent> {
+  const log = createLog({ program: 'agent', level: 'debug', write: (line) => lines.push(line) })
+  const tokens = createTokenSource({
+    credential: {
+      client_id: deviceId,
+      client_secret: 'secret',
+      token_endpoint_auth_method: 'client_secret_post',
+      token_endpoint: issuer.tokenEndpoint,
+    },
+    audience: 'urn:lotwatch:broker',
+    fetch: createFetch(),
+    nowMs: clock.monotonicMs,
+    random: Math.random,
+  })
+  const agent = startAgent({
+    store: await openOutboxStore(join(data.path, 'outbox'), {
+      newEpoch: () => parseEpoch('9f0c3a77d1e2b465') as Epoch,
+      nowMs: Date.now,
+    }),
+    uplink: createUplink({
+      deviceId,
+      broker: { url: broker.url, audience: 'urn:lotwatch:broker', renewal: 'in_band' },
+      ca: undefined,
+      tokens,
+      clock,
+      random: Math.random,
+      log,
+      reconnectMinMs: 10,
+      reconnectMaxMs: 50,
+      stableMs: 60_000,
+      ackTimeoutMs: 15_000,
+    }),
+    sensor,
+    ticks: async function* () {},
+    clock,
+    random: Math.random,
+    log,
+    limits,
+    flushReadings: 64,
+    flushEveryMs: 0,
+    ...parts,
+  })
+  agents.push(agent)
+  return agent
+}
+
+const at = (timestampMs: number): Observation => ({ timestampMs, occupied: timestampMs % 100 })
+const many = (fromMs: number, count: number) => Array.from({ length: count }, (_, i) => at(fromMs + i))
+const messages = () => broker.published.map(({ payload }) => JSON.parse(payload) as ReadingsMessage)
+const arrived = () => messages().flatMap(({ readings }) => readings)
+
+describe('agent', () => {
+  it('sends what its sensor observed and forgets it with the PUBACK', async () => {
+    const told = createToldSensor()
+    const agent = await start(told.sensor)
+    told.tell(at(1001))
+    told.tell(at(1002))
+    await eventually(() => agent.progress().settled === 2)
+    expect(arrived()).toEqual([
+      { seq: 0, timestampMs: 1001, occupied: 1, clock: 'synced' },
+      { seq: 1, timestampMs: 1002, occupied: 2, clock: 'synced' },
+    ])
+    expect(agent.progress()).toMatchObject({ connected: true, kept: 2, queued: 0, finished: false })
+  })
+
+  it('keeps what has no PUBACK, over a restart, and goes on with sequence and position', async () => {
+    broker.acknowledges = false
+    const told = createToldSensor()
+    const first = await start(told.sensor)
+    told.tell(at(1001))
+    await eventually(() => broker.published.length === 1)
+    await first.stop()
+    expect(first.progress().queued).toBe(1)
+
+    broker.acknowledges = true
+    const again = createToldSensor()
+    const second = await start(again.sensor)
+    again.tell(at(1002))
+    await eventually(() => second.progress().settled === 2)
+    expect(again.startedFrom).toBe('1001')
+    expect(arrived().map(({ seq }) => seq)).toEqual([0, 0, 1])
+  })
+
+  it('makes single readings durable in groups, by number', async () => {
+    const told = createToldSensor()
+    const agent = await start(told.sensor, { flushReadings: 3, flushEveryMs: 3600_000 })
+    told.tell(at(1))
+    told.tell(at(2))
+    await eventually(() => agent.progress().connected && told.taken === 2)
+    expect(agent.progress().kept).toBe(0)
+    told.tell(at(3))
+    await eventually(() => agent.progress().settled === 3)
+    expect(messages()).toHaveLength(1)
+  })
+
+  it('makes a group durable when its first reading has waited long enough', async () => {
+    const told = createToldSensor()
+    const agent = await start(told.sensor, { flushEveryMs: 100 })
+    told.tell(at(1))
+    await eventually(() => agent.progress().settled === 1)
+    expect(arrived()).toHaveLength(1)
+  })
+
+  it('makes durable what it sampled before it stops', async () => {
+    const told = createToldSensor()
+    const agent = await start(told.sensor, { flushEveryMs: 3600_000 })
+    told.tell(at(1))
+    await eventually(() => told.taken === 1)
+    await agent.stop()
+    expect(agent.progress().kept).toBe(1)
+  })
+
+  it('drops the oldest of a sensor that cannot wait, and tells the store which', async () => {
+    broker.connack = 3
+    const told = createToldSensor()
+    const agent = await start(told.sensor, { limits: { ...limits, bytesMax: 4000 } })
+    for (let i = 0; i < 10; i++) told.tell(...many(i * 10, 10))
+    await eventually(() => agent.progress().kept === 100)
+    broker.connack = 0
+    await eventually(() => agent.progress().queued === 0)
+    const seqs = arrived().map(({ seq = -1 }) => seq)
+    const dropped = messages().flatMap((message) => message.dropped ?? [])
+    expect(dropped).toEqual([{ fromSeq: 0, toSeq: (seqs[0] ?? 0) - 1, reason: 'outbox_full' }])
+    expect(seqs.at(-1)).toBe(99)
+    expect(lines.join('')).toContain('outbox.dropped')
+  })
+
+  it('lets a sensor wait that can, and drops nothing', async () => {
+    broker.connack = 3
+    const told = createToldSensor(true)
+    const agent = await start(told.sensor, { limits: { ...limits, bytesMax: 20_000 } })
+    for (let i = 0; i < 50; i++) told.tell(...many(i * 10, 10))
+    await eventually(() => lines.some((line) => line.includes('device.unreachable')))
+    await eventually(() => agent.progress().kept >= 100)
+    expect(agent.progress().kept).toBeLessThan(250)
+    broker.connack = 0
+    await eventually(() => agent.progress().settled === 500)
+    expect(new Set(arrived().map(({ seq }) => seq)).size).toBe(500)
+    expect(messages().some(({ dropped }) => dropped !== undefined)).toBe(false)
+  })
+
+  it('brings a long queue through a small window without reading all of it', async () => {
+    broker.connack = 3
+    const told = createToldSensor()
+    const agent = await start(told.sensor, { limits: { ...limits, windowMessages: 2, bytesMax: 2 ** 30 } })
+    for (let i = 0; i < 20; i++) told.tell(...many(i * 500, 500))
+    await eventually(() => agent.progress().kept === 10_000)
+    broker.connack = 0
+    broker.acknowledges = false
+    await eventually(() => {
+      broker.release()
+      return agent.progress().settled === 10_000
+    })
+    expect(broker.heldMost).toBe(2)
+    expect(arrived().map(({ seq }) => seq)).toEqual(Array.from({ length: 10_000 }, (_, seq) => seq))
+  })
+
+  it('ends when its sensor cannot go on, and still delivers what it has', async () => {
+    const told = createToldSensor()
+    const agent = await start(told.sensor)
+    told.tell(at(1))
+    await eventually(() => agent.progress().kept === 1)
+    told.fail = new Error('out of order')
+    told.wake()
+    await expect(agent.done).rejects.toThrow('out of order')
+    await eventually(() => agent.progress().settled === 1)
+    expect(agent.progress().finished).toBe(false)
+  })
+})

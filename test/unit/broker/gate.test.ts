@@ -1,0 +1,85 @@
+import { expect, it } from 'vitest'
+import type { DevicePrincipal } from '../../../broker/authenticate.ts'
+import { BarredDevices } from '../../../broker/barred.ts'
+import type { ConnectRequest, Link } from '../../../broker/engine/engine.ts'
+import { Gate } from '../../../broker/gate.ts'
+import type { Handover } from '../../../broker/handover.ts'
+import { Revocations } from '../../../core/auth/revocations.ts'
+import { type DeviceId, parseDeviceId } from '../../../core/contract/device.ts'
+import { createLog } from '../../../core/runtime/log.ts'
+
+const deviceId = parseDeviceId('gate-1') as DeviceId
+const principal = {
+  deviceId,
+  oauthClientId: 'gate-1',
+  tokenId: 't',
+  credentialId: 'cred_1',
+  issuedAtSec: 0,
+  expiresAtSec: 3600,
+  scopes: new Set<string>(),
+} as unknown as DevicePrincipal
+const request: ConnectRequest = {
+  mqttClientId: deviceId,
+  username: deviceId,
+  password: 'x',
+  keepAliveSec: 60,
+  remoteAddress: '',
+}
+
+/** The far side of the engine: a connection that goes when the test lets it. */
+class TestLink implements Link {
+  readonly remoteAddress = ''
+  isOpen = true
+  letGo: () => void = () => undefined
+  readonly gone = new Promise<void>((resolve) => {
+    this.letGo = resolve
+  })
+  acknowledge(): void {}
+  close(): void {
+    this.isOpen = false
+  }
+}
+
+function setUp() {
+  const revocations = new Revocations()
+  const barred = new BarredDevices()
+  const gate = new Gate({
+    authenticator: { authenticate: async () => principal, renew: async () => principal },
+    revocations,
+    barred,
+    handover: { isAvailable: true } as Handover, // nothing is published here
+    isFeedKnown: () => true,
+    skewSec: 30,
+    log: createLog({ program: 'test', level: 'silent' }),
+    metrics: { refused: () => undefined },
+    now: () => 0,
+  })
+  return { gate, revocations }
+}
+
+it('a device that is revoked while its older connection is on its way out is not admitted', async () => {
+  const { gate, revocations } = setUp()
+  const older = new TestLink()
+  await gate.connect(request, older)
+  const taking = gate.connect(request, new TestLink())
+  await Promise.resolve()
+  revocations.apply({ of: 'credential', credentialId: 'cred_1', atMs: 1 })
+  older.letGo()
+  await expect(taking).rejects.toMatchObject({ code: 'token.revoked' })
+  expect(gate.connectionCount).toBe(0)
+})
+
+it('a newer connection comes in when the older one is gone, and not before', async () => {
+  const { gate } = setUp()
+  const older = new TestLink()
+  await gate.connect(request, older)
+  let isIn = false
+  const taking = gate.connect(request, new TestLink()).then(() => {
+    isIn = true
+  })
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+  expect([older.isOpen, isIn]).toEqual([false, false])
+  older.letGo()
+  await taking
+  expect(gate.connectionCount).toBe(1)
+})

@@ -1,0 +1,237 @@
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { tokenCharsMax } from '../../../core/auth/verifier.ts'
+import { scopesOf } from '../../../core/contract/principal.ts'
+import type { LogFields } from '../../../core/runtime/log.ts'
+import { openSigningKeys, type SigningKeys } from '../../../provisioning/oauth/keys.ts'
+import { createSigner } from '../../../provisioning/oauth/signer.ts'
+import {
+  createTokenEndpoint,
+  heldMs,
+  type TokenEndpoint,
+} from '../../../provisioning/oauth/token-endpoint.ts'
+import { makeDataDir } from '../../kit/program.ts'
+import { openRegistry, type RegistryKit } from './kit.ts'
+
+describe('a token request', () => {
+  let kit: RegistryKit
+  let keysDir: ReturnType<typeof makeDataDir>
+  let keys: SigningKeys
+  let token: TokenEndpoint
+  let secret: string
+  let used: [string, number][]
+  let lines: [string, LogFields][]
+  let delays: number[]
+  /** What happens while a request is held. */
+  let meanwhile: () => Promise<unknown>
+
+  const ask = (parameters: Record<string, string> = {}) =>
+    token({
+      authorization: undefined,
+      parameters: new Map(
+        Object.entries({
+          grant_type: 'client_credentials',
+          client_id: 'd1',
+          client_secret: secret,
+          ...parameters,
+        }).filter(([, value]) => value !== ''),
+      ),
+    })
+  const claimsOf = async (accessToken: string) =>
+    jwtVerify(accessToken, createLocalJWKSet({ keys: [...keys.jwks.keys] }), {
+      currentDate: new Date(kit.clock.nowMs),
+    })
+
+  beforeEach(async () => {
+    kit = openRegistry()
+    keysDir = makeDataDir()
+    keys = await openSigningKeys(keysDir.path, 0)
+    used = []
+    lines = []
+    delays = []
+    meanwhile = async () => {}
+    token = createTokenEndpoint({
+      repository: kit.repository,
+      hash: kit.hash,
+      signer: createSigner({
+        issuer: 'https://issuer.example/',
+        key: keys.signing,
+        lifeSec: 600,
+        newTokenId: () => 'token-1',
+      }),
+      now: () => kit.clock.nowMs,
+      async delay(ms) {
+        delays.push(ms)
+        kit.clock.nowMs += ms
+        await meanwhile()
+      },
+      used: (credentialId, atMs) => used.push([credentialId, atMs]),
+      log: {
+        issued: (fields) => lines.push(['issued', fields]),
+        refused: (fields) => lines.push(['refused', fields]),
+      },
+    })
+    const { credential } = await kit.registry.registerDevice('operator', { deviceId: 'd1' })
+    secret = credential.client_secret ?? ''
+  })
+  afterEach(() => {
+    kit.close()
+    keysDir.remove()
+  })
+
+  it('of a device gets a token in the profile of RFC 9068, with its topics', async () => {
+    const answer = await ask()
+
+    expect(answer).toMatchObject({
+      token_type: 'Bearer',
+      expires_in: 600,
+      scope: 'publish:readings receive:commands',
+    })
+    const { payload, protectedHeader } = await claimsOf(answer.access_token)
+    const nowSec = kit.clock.nowMs / 1000
+    expect(protectedHeader).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: keys.signing.kid })
+    expect(payload).toEqual({
+      iss: 'https://issuer.example/',
+      sub: 'd1',
+      client_id: 'd1',
+      aud: 'urn:lotwatch:broker',
+      scope: 'publish:readings receive:commands',
+      device_id: 'd1',
+      cred: expect.stringMatching(/^cred_/),
+      acl: expect.arrayContaining([{ permission: 'deny', action: 'all', topic: '#' }]),
+      iat: nowSec,
+      exp: nowSec + 600,
+      jti: 'token-1',
+    })
+  })
+
+  it('narrowed to one scope gets the topic rights of that scope only', async () => {
+    const answer = await ask({ scope: 'receive:commands' })
+
+    const { payload } = await claimsOf(answer.access_token)
+    expect(JSON.stringify(payload.acl)).not.toContain('readings')
+  })
+
+  it('of an analyst bears the limit to some lots, and nothing of devices', async () => {
+    const grants = [{ audience: 'urn:lotwatch:ingest', scopes: ['read:readings'] }]
+    const { credential } = await kit.registry.registerClient('operator', {
+      oauthClientId: 'analyst',
+      kind: 'service',
+      grants,
+      lots: ['north'],
+    })
+
+    const answer = await ask({ client_id: 'analyst', client_secret: credential.client_secret ?? '' })
+
+    const { payload } = await claimsOf(answer.access_token)
+    expect(payload).toMatchObject({ aud: 'urn:lotwatch:ingest', lots: ['north'] })
+    expect(payload).not.toHaveProperty('device_id')
+    expect(payload).not.toHaveProperty('acl')
+  })
+
+  it('bears the longest limit that can be registered in a token that verifiers take', async () => {
+    const grants = [{ audience: 'urn:lotwatch:ingest', scopes: Object.keys(scopesOf['urn:lotwatch:ingest']) }]
+    const lots = (count: number) => Array.from({ length: count }, (_, i) => `${i}`.padStart(64, 'x'))
+    const register = (oauthClientId: string, count: number) =>
+      kit.registry.registerClient('operator', { oauthClientId, kind: 'service', grants, lots: lots(count) })
+
+    const { credential } = await register('x'.repeat(64), 29)
+    const answer = await ask({
+      client_id: credential.client_id,
+      client_secret: credential.client_secret ?? '',
+    })
+
+    expect(answer.access_token.length).toBeLessThanOrEqual(tokenCharsMax)
+    await expect(register('too-many', 30)).rejects.toMatchObject({ code: 'request.invalid' })
+  })
+
+  it('works with each of several credentials and names the one that was used', async () => {
+    const { credential } = await kit.registry.issueCredential('operator', {
+      of: 'device',
+      oauthClientId: 'd1',
+    })
+
+    await ask()
+    await ask({ client_secret: credential.client_secret ?? '' })
+
+    expect(used).toHaveLength(2)
+    expect(used[1]).toEqual([credential.credentialId, kit.clock.nowMs])
+    expect(used[0]?.[0]).not.toBe(used[1]?.[0])
+  })
+
+  it('is refused for a suspended device like for one that never was', async () => {
+    const unknown = await ask({ client_id: 'nobody' }).catch((error: unknown) => error)
+    await kit.registry.moveDevice('operator', 'd1', 'suspend')
+    kit.clock.nowMs += 2000
+
+    await expect(ask()).rejects.toEqual(unknown)
+    expect(unknown).toMatchObject({ error: 'invalid_client', status: 401 })
+  })
+
+  it('is refused with a credential that was revoked', async () => {
+    const [first] = (await kit.registry.showDevice('d1')).credentials
+    await kit.registry.revokeCredential(
+      'operator',
+      { of: 'device', oauthClientId: 'd1' },
+      first?.credentialId ?? '',
+    )
+
+    await expect(ask()).rejects.toMatchObject({ error: 'invalid_client' })
+  })
+
+  it.each([
+    ['without a grant type', { grant_type: '' }, 'invalid_request'],
+    ['for another grant', { grant_type: 'password' }, 'unsupported_grant_type'],
+    ['for a foreign audience', { audience: 'urn:lotwatch:ingest' }, 'invalid_target'],
+    ['for more than was granted', { scope: 'publish:readings write:readings' }, 'invalid_scope'],
+    ['with a wrong secret', { client_secret: 'lotsec_wrong' }, 'invalid_client'],
+    ['without a secret', { client_secret: '' }, 'invalid_client'],
+    ['of nobody', { client_id: '' }, 'invalid_client'],
+  ])('%s is refused in the words of the standard, and the log says why', async (_what, parameters, error) => {
+    await expect(ask(parameters)).rejects.toMatchObject({ error })
+
+    expect(lines).toEqual([['refused', expect.objectContaining({ reason: error })]])
+    expect(JSON.stringify(lines)).not.toContain(secret)
+  })
+
+  it('within the second of a revocation waits until a token would be good', async () => {
+    await kit.registry.moveDevice('operator', 'd1', 'suspend')
+    await kit.registry.moveDevice('operator', 'd1', 'resume')
+    const revokedAtSec = Math.floor(kit.clock.nowMs / 1000)
+    kit.clock.nowMs += 300
+
+    const answer = await ask()
+
+    expect(delays).toEqual([700])
+    const { payload } = await claimsOf(answer.access_token)
+    expect(payload.iat).toBeGreaterThan(revokedAtSec)
+  })
+
+  it('that was held is decided on the state after the wait', async () => {
+    await kit.registry.moveDevice('operator', 'd1', 'suspend')
+    await kit.registry.moveDevice('operator', 'd1', 'resume')
+    meanwhile = () => kit.registry.moveDevice('operator', 'd1', 'suspend')
+
+    await expect(ask()).rejects.toMatchObject({ error: 'invalid_client' })
+  })
+
+  it('is put off when the client was revoked again while it was held', async () => {
+    const suspendAndResume = async () => {
+      await kit.registry.moveDevice('operator', 'd1', 'suspend')
+      await kit.registry.moveDevice('operator', 'd1', 'resume')
+    }
+    await suspendAndResume()
+    meanwhile = suspendAndResume
+
+    await expect(ask()).rejects.toMatchObject({ error: 'temporarily_unavailable', status: 503 })
+  })
+})
+
+describe('the hold after a revocation', () => {
+  it('lasts to the end of its second and no longer', () => {
+    expect(heldMs(undefined, 5000)).toBe(0)
+    expect(heldMs(5000, 5000)).toBe(1000)
+    expect(heldMs(5300, 5999)).toBe(1)
+    expect(heldMs(5300, 6000)).toBe(0)
+  })
+})

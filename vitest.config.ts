@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  plugins: [
+    {
+      name: 'sql-as-text',
+      transform: (code, id) => (id.endsWith('.sql') ? `export default ${JSON.stringify(code)}` : undefined),
+    },
+  ],
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/kit/build.ts'],
+    reporters: ['default', './test/kit/summary-reporter.ts'],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    // Two cores: real processes beside the tests need one of them.
+    maxWorkers: 2,
+  },
+})
