@@ -39,6 +39,9 @@ export interface ListenOptions {
   readonly insecure: boolean
 }
 
+/** For head and body of a request to arrive; a client that drips them is cut. */
+const requestReceivedMs = 60_000
+
 const statusOfKind = { refused: 403, invalid: 400, unavailable: 503, misconfigured: 500 } as const
 const statusOfCode: Partial<Record<ErrorCode, number>> = {
   'token.scope': 403,
@@ -81,12 +84,18 @@ export function createServer(options: ServerOptions): FastifyInstance {
     frameworkErrors: answerError,
     bodyLimit: options.bodyBytesMax ?? 1024 * 1024,
     forceCloseConnections: true,
+    requestTimeout: requestReceivedMs,
     exposeHeadRoutes: false,
     // `verbose`: a fault then knows its schema, whose description is clearer than a pattern.
     ajv: { customOptions: { coerceTypes: 'array', removeAdditional: false, allErrors: true, verbose: true } },
     ...(options.tls === undefined ? {} : { https: readTls(options.tls) }),
   } as object) as unknown as FastifyInstance // the https option changes the type, not what is used of it
   server.setErrorHandler(answerError)
+  // Who still sends the body that was refused must live to read why: hanging up on unread bytes resets the connection,
+  // and takes the answer along. What keeps coming is thrown away, for as long as a request may take.
+  server.addHook('onSend', async (_request, reply) => {
+    if (reply.statusCode === 413 || reply.statusCode === 415) reply.removeHeader('connection')
+  })
   server.setNotFoundHandler((request) => {
     throw new FleetError('request.not_found', `no route ${request.method} ${request.url.split('?')[0]}`, {
       safeDetail: `there is no ${request.method} ${request.url.split('?')[0]}`,

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer as createTcpServer } from 'node:net'
+import { connect, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import { Type } from 'typebox'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -144,6 +144,24 @@ describe('an error answer', () => {
       status: 415,
       body: { code: 'request.media_type' },
     })
+  })
+})
+
+describe('a body that is refused', () => {
+  it('does not cost its sender the answer while it is still being sent', async () => {
+    const { port } = await start({ bodyBytesMax: 100 })
+    const socket = connect(port, '127.0.0.1')
+    cleanups.push(() => socket.destroy())
+    const sent = Buffer.alloc(16 * 1024 * 1024, 0x20)
+    socket.write('POST /things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n')
+    socket.write(`content-length: ${sent.length}\r\n\r\n`)
+    // Nothing is read before all is sent, as many clients do it.
+    await new Promise((resolve, reject) => {
+      socket.once('error', reject)
+      socket.write(sent, resolve)
+    })
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 413 /)
   })
 })
 
