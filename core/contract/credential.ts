@@ -16,10 +16,15 @@ export const CredentialFile = Type.Object(
     token_endpoint: Type.String(),
     client_id: Type.String({ minLength: 1, maxLength: 128 }),
     client_secret: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
-    token_endpoint_auth_method: Type.Union([
-      Type.Literal('client_secret_basic'),
-      Type.Literal('client_secret_post'),
-    ]),
+    /** For `private_key_jwt` (RFC 7523): made where the file is and never sent anywhere; `kid` is sent when it has one. */
+    private_key_jwk: Type.Optional(
+      Type.Object({
+        kty: Type.Enum(['OKP', 'EC', 'RSA']),
+        alg: Type.Optional(Type.Enum(['EdDSA', 'ES256', 'RS256', 'PS256'])),
+        d: Type.String({ minLength: 1 }),
+      }),
+    ),
+    token_endpoint_auth_method: Type.Enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt']),
     credentialId: Type.Optional(Type.String({ pattern: credentialIdPattern })),
     /** Present in a device's file. */
     deviceId: Type.Optional(Type.String({ pattern: identifierPattern })),

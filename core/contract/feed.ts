@@ -5,6 +5,7 @@
  */
 import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
+import { Alarm, Command, DesiredConfig, Presence } from './downlink.ts'
 import { FleetError } from './errors.ts'
 import { Assignment, Device, Lot } from './registry.ts'
 
@@ -37,6 +38,11 @@ export const FeedSnapshot = Type.Object(
     assignments: Type.Array(Assignment),
     /** Only those that can still meet a living token. */
     revocations: Type.Array(Revocation),
+    configs: Type.Array(DesiredConfig),
+    /** Those that wait for delivery or for their answer. */
+    commands: Type.Array(Command),
+    /** Of the devices that are connected. */
+    presence: Type.Array(Presence),
   },
   { additionalProperties: false },
 )
@@ -49,6 +55,10 @@ export const feedEvents = {
   device: Device,
   assignment: Assignment,
   revocation: Revocation,
+  config: DesiredConfig,
+  command: Command,
+  presence: Presence,
+  alarm: Alarm,
 } as const
 
 export type FeedEvent =
@@ -57,6 +67,10 @@ export type FeedEvent =
   | { readonly type: 'device'; readonly data: Device }
   | { readonly type: 'assignment'; readonly data: Assignment }
   | { readonly type: 'revocation'; readonly data: Revocation }
+  | { readonly type: 'config'; readonly data: DesiredConfig }
+  | { readonly type: 'command'; readonly data: Command }
+  | { readonly type: 'presence'; readonly data: Presence }
+  | { readonly type: 'alarm'; readonly data: Alarm }
 
 /** A comment line is sent this often when nothing happens, so that a follower knows the feed lives. */
 export const feedBeatMs = 5000

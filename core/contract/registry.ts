@@ -1,14 +1,15 @@
 /**
- * What the registry holds and how operators ask it to change: lots, devices, assignments, clients.
- * Served by provisioning under `/v1`, used by lotctl; the feed carries the same shapes.
+ * What the registry holds of places and devices, and how operators ask it to change: lots, devices, assignments.
+ * Served by provisioning under `/v1`, used by lotctl; the feed carries the same shapes. Clients are in `client.ts`.
  */
 import { type Static, Type } from 'typebox'
-import { CredentialFile, credentialIdPattern } from './credential.ts'
 import { identifierPattern } from './device.ts'
 
-const Identifier = Type.String({ pattern: identifierPattern })
-const Name = Type.String({ minLength: 1, maxLength: 200 })
-const TimestampMs = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 })
+export const Identifier = Type.String({ pattern: identifierPattern })
+/** For people; shown, never matched on. */
+export const Name = Type.String({ minLength: 1, maxLength: 200 })
+/** Unix milliseconds. */
+export const TimestampMs = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 })
 
 /** Capacity that holds from an instant on, until the next entry. */
 export const DatedCapacity = Type.Object(
@@ -33,15 +34,44 @@ export const Lot = Type.Object(
 )
 export type Lot = Static<typeof Lot>
 
-export const DeviceState = Type.Union([
-  Type.Literal('active'),
-  Type.Literal('suspended'),
-  Type.Literal('retired'),
-])
+/**
+ * registered: a record, no credential yet; enrolled: it has a credential; active: it has had a token;
+ * suspended: no tokens until it is resumed; retired: for good.
+ */
+export const DeviceState = Type.Enum(['registered', 'enrolled', 'active', 'suspended', 'retired'])
 export type DeviceState = Static<typeof DeviceState>
 
+/** What operators group devices by, such as `lot:north` or `batch-7`. */
+export const Tags = Type.Array(
+  Type.String({
+    pattern: '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$',
+    description: 'a tag: letters, digits and _ . : -, at most 64',
+  }),
+  { maxItems: 32, uniqueItems: true },
+)
+
+/** The computer a device runs on, as far as it says: two that share one identity are told apart by it. */
+export const Board = Type.Object(
+  {
+    serial: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: 'of the board' })),
+    bootId: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: 'new at each boot' })),
+  },
+  { additionalProperties: false },
+)
+export type Board = Static<typeof Board>
+
 export const Device = Type.Object(
-  { deviceId: Identifier, name: Name, state: DeviceState, registeredAtMs: TimestampMs },
+  {
+    deviceId: Identifier,
+    name: Name,
+    state: DeviceState,
+    registeredAtMs: TimestampMs,
+    tags: Tags,
+    /** The board that showed itself last. */
+    board: Type.Optional(Board),
+    /** Until then it may enrol again without an enrolment key and without its old key: an operator opened the window. */
+    enrolWindowUntilMs: Type.Optional(TimestampMs),
+  },
   { additionalProperties: false },
 )
 export type Device = Static<typeof Device>
@@ -63,34 +93,20 @@ export type Assignment = Static<typeof Assignment>
 export const LotRequest = Type.Omit(Lot, ['lotId'])
 export type LotRequest = Static<typeof LotRequest>
 
-/** `POST /v1/devices`: registers a device, assigns it, issues its first credential. */
+/** `POST /v1/devices`: registers a device, assigns it, issues its first credential unless told not to. */
 export const DeviceRequest = Type.Object(
   {
     deviceId: Identifier,
     name: Type.Optional(Name),
     lotId: Type.Optional(Identifier),
     assignedFromMs: Type.Optional(TimestampMs),
+    tags: Type.Optional(Tags),
+    /** `secret` by default; `none` leaves it registered, to be enrolled by key or by `…/credentials`. */
+    credential: Type.Optional(Type.Enum(['secret', 'none'])),
   },
   { additionalProperties: false },
 )
 export type DeviceRequest = Static<typeof DeviceRequest>
-
-/** The one time a secret is shown: the answer to registering a device or client, and to issuing a credential. */
-export const IssuedCredential = Type.Object({ credential: CredentialFile }, { additionalProperties: false })
-export type IssuedCredential = Static<typeof IssuedCredential>
-
-/** A credential as the registry shows it: never the secret. */
-export const CredentialRecord = Type.Object(
-  {
-    credentialId: Type.String({ pattern: credentialIdPattern }),
-    oauthClientId: Type.String(),
-    createdAtMs: TimestampMs,
-    lastUsedAtMs: Type.Union([TimestampMs, Type.Null()]),
-    revokedAtMs: Type.Union([TimestampMs, Type.Null()]),
-  },
-  { additionalProperties: false },
-)
-export type CredentialRecord = Static<typeof CredentialRecord>
 
 /** `POST /v1/devices/{deviceId}/assignments`. */
 export const AssignmentRequest = Type.Object(
@@ -99,45 +115,9 @@ export const AssignmentRequest = Type.Object(
 )
 export type AssignmentRequest = Static<typeof AssignmentRequest>
 
-export const ClientKind = Type.Union([
-  Type.Literal('device'),
-  Type.Literal('service'),
-  Type.Literal('command-line'),
-])
-export type ClientKind = Static<typeof ClientKind>
-
-/** The ceiling of what a client may get at an audience. */
-export const ClientGrant = Type.Object(
-  {
-    audience: Type.String({ minLength: 1, maxLength: 256 }),
-    scopes: Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 64 }),
-  },
+/** `PATCH /v1/devices/{deviceId}`: absent members stay as they are. */
+export const DevicePatch = Type.Object(
+  { name: Type.Optional(Name), tags: Type.Optional(Tags) },
   { additionalProperties: false },
 )
-export type ClientGrant = Static<typeof ClientGrant>
-
-/** `POST /v1/clients`: registers a service or command-line client and issues its first credential. */
-export const ClientRequest = Type.Object(
-  {
-    oauthClientId: Identifier,
-    name: Type.Optional(Name),
-    kind: Type.Union([Type.Literal('service'), Type.Literal('command-line')]),
-    grants: Type.Array(ClientGrant, { maxItems: 16 }),
-    /** An analyst's limit, carried in the `lots` claim. */
-    lots: Type.Optional(Type.Array(Identifier, { maxItems: 1000 })),
-  },
-  { additionalProperties: false },
-)
-export type ClientRequest = Static<typeof ClientRequest>
-
-export const Client = Type.Object(
-  {
-    oauthClientId: Type.String(),
-    name: Name,
-    kind: ClientKind,
-    grants: Type.Array(ClientGrant),
-    lots: Type.Optional(Type.Array(Identifier)),
-  },
-  { additionalProperties: false },
-)
-export type Client = Static<typeof Client>
+export type DevicePatch = Static<typeof DevicePatch>

@@ -47,8 +47,11 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   'token.scope': 403,
   'request.not_found': 404,
   'request.conflict': 409,
+  'request.precondition': 412,
   'request.too_large': 413,
   'request.media_type': 415,
+  'request.replay': 422,
+  'request.too_many': 429,
 }
 
 /** Body of an error answer, `application/problem+json`. */

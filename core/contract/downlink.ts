@@ -1,0 +1,102 @@
+/**
+ * What goes down to devices and what is known of their connections: desired configuration, commands and their replies,
+ * presence, alarms. It lives in the registry and reaches brokers and ingest by the feed.
+ */
+import { type Static, Type } from 'typebox'
+import { Identifier, TimestampMs } from './registry.ts'
+
+/** Desired configuration: a JSON object whose meaning is the agent's. */
+export const DesiredConfig = Type.Object(
+  {
+    deviceId: Identifier,
+    /** Counts up by one with each change of this device's. */
+    version: Type.Integer({ minimum: 1 }),
+    config: Type.Record(Type.String(), Type.Unknown()),
+    setAtMs: TimestampMs,
+  },
+  { additionalProperties: false },
+)
+export type DesiredConfig = Static<typeof DesiredConfig>
+
+/** As JSON text, in characters. */
+export const configCharsMax = 16_384
+
+export const CommandName = Type.Enum(['ping', 'report', 'set-count', 'rotate', 'restart'])
+export type CommandName = Static<typeof CommandName>
+
+export const Command = Type.Object(
+  {
+    commandId: Identifier,
+    deviceId: Identifier,
+    name: CommandName,
+    arguments: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    createdAtMs: TimestampMs,
+    /** Not delivered after that. */
+    expiresAtMs: TimestampMs,
+    state: Type.Enum(['pending', 'delivered', 'succeeded', 'failed', 'expired']),
+    /** What the device answered, as it said it. */
+    reply: Type.Optional(Type.Unknown()),
+    changedAtMs: TimestampMs,
+  },
+  { additionalProperties: false },
+)
+export type Command = Static<typeof Command>
+
+/** `POST /v1/devices/{deviceId}/commands`. */
+export const CommandRequest = Type.Object(
+  {
+    name: CommandName,
+    arguments: Command.properties.arguments,
+    /** Default 24 h. */
+    lifeSec: Type.Optional(Type.Integer({ minimum: 1, maximum: 30 * 86_400 })),
+  },
+  { additionalProperties: false },
+)
+export type CommandRequest = Static<typeof CommandRequest>
+
+/** `POST /v1/commands/{commandId}/outcome`, by the broker that delivered it. */
+export const CommandOutcome = Type.Object(
+  {
+    state: Type.Enum(['delivered', 'succeeded', 'failed']),
+    reply: Type.Optional(Type.Unknown()),
+  },
+  { additionalProperties: false },
+)
+export type CommandOutcome = Static<typeof CommandOutcome>
+
+/** Whether a device is connected, and where. */
+export const Presence = Type.Object(
+  {
+    deviceId: Identifier,
+    connected: Type.Boolean(),
+    /** Which broker says so. */
+    brokerId: Identifier,
+    connectionId: Type.String({ minLength: 1, maxLength: 64 }),
+    address: Type.Optional(Type.String({ maxLength: 64 })),
+    atMs: TimestampMs,
+  },
+  { additionalProperties: false },
+)
+export type Presence = Static<typeof Presence>
+
+/** `POST /v1/presence`, by brokers. */
+export const PresenceReport = Type.Object(
+  { presence: Type.Array(Presence, { minItems: 1, maxItems: 1000 }) },
+  { additionalProperties: false },
+)
+export type PresenceReport = Static<typeof PresenceReport>
+
+/** Something an operator must look at. */
+export const Alarm = Type.Object(
+  {
+    alarmId: Type.Integer({ minimum: 1 }),
+    kind: Type.Enum(['board.conflict']),
+    subject: Identifier,
+    /** What it is about, by kind; for `board.conflict` the two boards. */
+    detail: Type.Record(Type.String(), Type.Unknown()),
+    atMs: TimestampMs,
+    acknowledgedAtMs: Type.Union([TimestampMs, Type.Null()]),
+  },
+  { additionalProperties: false },
+)
+export type Alarm = Static<typeof Alarm>

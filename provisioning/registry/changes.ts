@@ -1,0 +1,85 @@
+/**
+ * How every verb of the registry makes its change: decided on the present state, committed with its audit entry and
+ * its feed events as one, refused when the caller saw an older state, answered again when the caller asks again.
+ */
+import { createHash } from 'node:crypto'
+import { FleetError } from '../../core/contract/errors.ts'
+import type { Change, Decision, RegistryRepository, RegistryView } from '../repository/repository.ts'
+import { createSealer } from '../seal.ts'
+
+/** Who asks, and on which terms. */
+export interface By {
+  /** The OAuth client. */
+  readonly actor: string
+  /** `Idempotency-Key` of the request, with a hash of its method, address and body. */
+  readonly idempotency?: { readonly key: string; readonly requestHash: string } | undefined
+  /** `If-Match`: one or more entity tags, or `*` (RFC 9110 §13.1.1). */
+  readonly ifMatch?: string | undefined
+}
+
+export interface Changes {
+  /**
+   * @returns the answer; the first one when the caller has asked for the same before, under the same key
+   * @throws FleetError `request.replay` when the key was used for something else
+   */
+  make<Answer>(by: By, decide: (view: RegistryView) => Promise<Decision<Answer>>): Promise<Answer>
+}
+
+export function createChanges(repository: RegistryRepository, pepper: Uint8Array): Changes {
+  return {
+    make(by, decide) {
+      const { idempotency, actor } = by
+      if (idempotency === undefined) return repository.change(decide)
+      // Stored under a hash: the key itself opens the answer, and only its owner has it.
+      const key = createHash('sha256').update(idempotency.key).digest('base64url')
+      const sealer = createSealer(pepper, `answer ${actor} ${idempotency.key}`)
+      return repository.change(async (view) => {
+        const before = await view.findReplay(actor, key)
+        if (before !== undefined) {
+          if (before.requestHash !== idempotency.requestHash)
+            throw new FleetError('request.replay', 'the Idempotency-Key was used for another request', {
+              safeDetail: 'this Idempotency-Key was used for another request',
+            })
+          return { answer: JSON.parse(await sealer.unseal(before.sealedAnswer)) }
+        }
+        const { changes = [], answer } = await decide(view)
+        const sealedAnswer = await sealer.seal(JSON.stringify(answer ?? null))
+        const replay: Change = {
+          replay: { actor, key, requestHash: idempotency.requestHash, sealedAnswer },
+        }
+        return { changes: [...changes, replay], answer }
+      })
+    },
+  }
+}
+
+/** A strong entity tag (RFC 9110 §8.8.3) of what is served as JSON. */
+export function etagOf(thing: unknown): string {
+  return `"${createHash('sha256').update(JSON.stringify(thing)).digest('base64url').slice(0, 22)}"`
+}
+
+/**
+ * To be asked inside `make`, of the thing as `GET` would show it.
+ * @throws FleetError `request.precondition`
+ */
+export function requireMatch({ ifMatch }: By, present: unknown): void {
+  if (ifMatch === undefined) return
+  const tags = ifMatch.split(',').map((tag) => tag.trim())
+  const fits = present !== undefined && (tags.includes('*') || tags.includes(etagOf(present)))
+  if (fits) return
+  throw new FleetError('request.precondition', 'If-Match does not match', {
+    safeDetail: 'it has changed since it was read, or is not there; read it again',
+  })
+}
+
+export function notFound(detail: string): FleetError {
+  return new FleetError('request.not_found', detail, { safeDetail: detail })
+}
+
+export function invalid(detail: string): FleetError {
+  return new FleetError('request.invalid', detail, { safeDetail: detail })
+}
+
+export function conflict(detail: string): FleetError {
+  return new FleetError('request.conflict', detail, { safeDetail: detail })
+}
