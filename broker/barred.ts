@@ -23,7 +23,7 @@ export class BarredDevices {
   #note(device: Device): void {
     const deviceId = parseDeviceId(device.deviceId)
     if (deviceId === undefined) return
-    if (device.state === 'active') this.#devices.delete(deviceId)
-    else this.#devices.add(deviceId)
+    if (device.state === 'suspended' || device.state === 'retired') this.#devices.add(deviceId)
+    else this.#devices.delete(deviceId)
   }
 }

@@ -5,9 +5,10 @@
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { IssuedCredential } from '../core/contract/client.ts'
 import type { CredentialFile } from '../core/contract/credential.ts'
 import { timestampMsMin } from '../core/contract/reading.ts'
-import type { Device, DeviceRequest, IssuedCredential, Lot } from '../core/contract/registry.ts'
+import type { Device, DeviceRequest, Lot } from '../core/contract/registry.ts'
 import type { Api } from '../core/runtime/fetch.ts'
 import type { FleetPlan, PlannedDevice } from './fleet-plan.ts'
 

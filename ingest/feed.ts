@@ -16,6 +16,10 @@ export function hearOfPlaces(places: Places, event: FeedEvent): boolean {
       return true
     case 'device':
     case 'revocation':
+    case 'config':
+    case 'command':
+    case 'presence':
+    case 'alarm':
       return false
     default: {
       const never: never = event

@@ -20,7 +20,7 @@ describe('a CONNECT', () => {
 
   beforeAll(async () => {
     issuer = await startIssuer({
-      devices: [{ deviceId: 'held', name: 'held', state: 'suspended', registeredAtMs: 0 }],
+      devices: [{ deviceId: 'held', name: 'held', state: 'suspended', registeredAtMs: 0, tags: [] }],
       revocations: [
         { of: 'credential', credentialId: 'cred_void', atMs: Date.now() },
         { of: 'token', tokenId: 'jti-void', atMs: Date.now() },

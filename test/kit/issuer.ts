@@ -9,6 +9,17 @@ import type { CredentialFile } from '../../core/contract/credential.ts'
 import type { FeedEvent, FeedSnapshot } from '../../core/contract/feed.ts'
 import { scopesOf } from '../../core/contract/principal.ts'
 
+/** Of a registry in which there is nothing yet. */
+export const emptySnapshot: FeedSnapshot = {
+  lots: [],
+  devices: [],
+  assignments: [],
+  revocations: [],
+  configs: [],
+  commands: [],
+  presence: [],
+}
+
 export interface Issuer {
   readonly url: string
   /** A token as ours are, with these claims over the usual ones; `header` likewise. */
@@ -26,9 +37,7 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'test', alg: 'ES256', use: 'sig' }
   const followers = new Set<ServerResponse>()
-  const events: string[] = [
-    frame('snapshot', { lots: [], devices: [], assignments: [], revocations: [], ...snapshot }, 0),
-  ]
+  const events: string[] = [frame('snapshot', { ...emptySnapshot, ...snapshot }, 0)]
   const server = createServer((request, response) => void answer(request, response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -2,10 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createTokenSource, type TokenSource } from '../../core/auth/token-source.ts'
+import type { IssuedCredential } from '../../core/contract/client.ts'
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import { audiences } from '../../core/contract/principal.ts'
 import type { ReadingRow } from '../../core/contract/query.ts'
-import type { IssuedCredential } from '../../core/contract/registry.ts'
 import { type Api, createApi, createFetch, readCredentialFile } from '../../core/runtime/fetch.ts'
 import { freePort, makeDataDir, type Program, startProgram } from './program.ts'
 

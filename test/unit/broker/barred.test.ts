@@ -3,6 +3,7 @@ import { BarredDevices } from '../../../broker/barred.ts'
 import { type DeviceId, parseDeviceId } from '../../../core/contract/device.ts'
 import type { FeedEvent } from '../../../core/contract/feed.ts'
 import type { Device } from '../../../core/contract/registry.ts'
+import { emptySnapshot } from '../../kit/issuer.ts'
 
 const gate = parseDeviceId('gate-1') as DeviceId
 const device = (state: Device['state'], deviceId: string = gate): Device => ({
@@ -10,13 +11,14 @@ const device = (state: Device['state'], deviceId: string = gate): Device => ({
   name: deviceId,
   state,
   registeredAtMs: 0,
+  tags: [],
 })
 const snapshot = (...devices: Device[]): FeedEvent => ({
   type: 'snapshot',
-  data: { lots: [], devices, assignments: [], revocations: [] },
+  data: { ...emptySnapshot, devices },
 })
 
-it('suspended and retired devices are barred until they are active again', () => {
+it('suspended and retired devices are barred until they may connect again', () => {
   const barred = new BarredDevices()
   for (const state of ['suspended', 'retired'] as const) {
     barred.hear({ type: 'device', data: device(state) })

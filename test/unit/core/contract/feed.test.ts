@@ -5,15 +5,47 @@ import { feedEvents, parseFeedEvent } from '../../../../core/contract/feed.ts'
 
 const atMs = 1_763_906_700_000
 const lot = { lotId: 'Bull-Ring', name: 'Bull Ring', capacities: [{ fromMs: 0, capacity: 577 }] }
-const device = { deviceId: 'gate-1', name: 'Gate 1', state: 'active', registeredAtMs: atMs }
+const device = { deviceId: 'gate-1', name: 'Gate 1', state: 'active', registeredAtMs: atMs, tags: ['north'] }
 const assignment = { deviceId: 'gate-1', lotId: 'Bull-Ring', fromMs: atMs, toMs: null }
 const revocation = { of: 'credential', credentialId: 'cred_1', atMs }
+const config = { deviceId: 'gate-1', version: 1, config: { schedule: '* * * * *' }, setAtMs: atMs }
+const command = {
+  commandId: 'c1',
+  deviceId: 'gate-1',
+  name: 'ping',
+  createdAtMs: atMs,
+  expiresAtMs: atMs + 1,
+  state: 'pending',
+  changedAtMs: atMs,
+}
+const presence = { deviceId: 'gate-1', connected: true, brokerId: 'b1', connectionId: '1', atMs }
+const boards = { known: { serial: 'a', bootId: '1' }, seen: { serial: 'b', bootId: '2' } }
+const alarm = {
+  alarmId: 1,
+  kind: 'board.conflict',
+  subject: 'gate-1',
+  detail: boards,
+  atMs,
+  acknowledgedAtMs: null,
+}
 const examples = {
-  snapshot: { lots: [lot], devices: [device], assignments: [assignment], revocations: [revocation] },
+  snapshot: {
+    lots: [lot],
+    devices: [device],
+    assignments: [assignment],
+    revocations: [revocation],
+    configs: [config],
+    commands: [command],
+    presence: [presence],
+  },
   lot,
   device,
   assignment,
   revocation,
+  config,
+  command,
+  presence,
+  alarm,
 }
 const types = Object.keys(examples) as (keyof typeof examples)[]
 const invalid = expect.objectContaining({ code: 'request.invalid' })
@@ -34,7 +66,7 @@ describe('an event of the feed', () => {
     expect(parseFeedEvent('revocation', JSON.stringify(data))).toEqual({ type: 'revocation', data })
   })
 
-  it.each(['', 'message', 'command', 'toString', '__proto__', 'constructor'])(
+  it.each(['', 'message', 'weather', 'toString', '__proto__', 'constructor'])(
     'of an unknown type is passed over: %j',
     (type) => {
       expect(parseFeedEvent(type, '{}')).toBeUndefined()
