@@ -1,10 +1,11 @@
 /** The operators' API and the feed. Each route says which scope it needs; what it does is the registry's. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, type TProperties, Type } from 'typebox'
+import { ClientRequest } from '../core/contract/client.ts'
 import { credentialIdPattern } from '../core/contract/credential.ts'
 import { identifierPattern } from '../core/contract/device.ts'
 import type { Principal, scopesOf } from '../core/contract/principal.ts'
-import { AssignmentRequest, ClientRequest, DeviceRequest, LotRequest } from '../core/contract/registry.ts'
+import { AssignmentRequest, DeviceRequest, LotRequest } from '../core/contract/registry.ts'
 import type { Access } from './access.ts'
 import type { DeviceVerb } from './device.ts'
 import { type Feed, parseLastEventId } from './feed.ts'
