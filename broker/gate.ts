@@ -13,9 +13,11 @@ import type { Authenticator, DevicePrincipal } from './authenticate.ts'
 import { type Rights, rightsOf } from './authorize.ts'
 import type { BarredDevices } from './barred.ts'
 import { Connections } from './connections.ts'
+import { type ConnectionDecision, ConnectionDecisions } from './decisions.ts'
 import type { ConnectRequest, EngineHooks, Link } from './engine/engine.ts'
 import type { Handover, HandoverOwner } from './handover.ts'
 import type { BrokerMetrics } from './metrics.ts'
+import { Takeovers } from './takeovers.ts'
 
 export interface GateOptions {
   readonly authenticator: Authenticator
@@ -43,6 +45,8 @@ export interface ConnectionView {
 export class Gate implements EngineHooks<Peer> {
   readonly #options: GateOptions
   readonly #connections = new Connections<Peer>()
+  readonly #takeovers = new Takeovers()
+  readonly #decisions = new ConnectionDecisions()
   /** Devices whose CONNECT is being decided, so that two at once are decided one after the other. */
   readonly #admitting = new Map<DeviceId, Promise<unknown>>()
 
@@ -73,22 +77,29 @@ export class Gate implements EngineHooks<Peer> {
     const { deviceId } = principal
     const older = this.#connections.of(deviceId)
     if (older !== undefined) {
-      this.#options.log.info('device.taken_over', {
-        deviceId,
-        from: older.link.remoteAddress,
-        by: link.remoteAddress,
-      })
+      const between = { deviceId, from: older.link.remoteAddress, by: link.remoteAddress }
+      this.#options.log.info('device.taken_over', between)
+      const isContended = this.#takeovers.note(deviceId, this.#options.now())
       older.link.close('taken over')
       await older.link.gone
       this.#connections.remove(older)
+      // Two machines with one credential: neither gets it, so that both are noticed.
+      if (isContended) this.#options.log.warn('device.contended', between)
     }
+    this.#refuseHeld(deviceId)
     if (!link.isOpen) throw new FleetError('connect.refused', 'closed before it was admitted')
     // The feed may have spoken while the older connection was on its way out.
     if (this.#isVoid(principal)) throw new FleetError('token.revoked', 'revoked while it was being admitted')
     const peer = new Peer(principal, link, this.#options.now())
     this.#connections.add(peer)
     this.#options.log.info('device.connected', { deviceId, remoteAddress: link.remoteAddress })
+    this.#note(deviceId, { outcome: 'admitted', remoteAddress: link.remoteAddress })
     return peer
+  }
+
+  #refuseHeld(deviceId: DeviceId): void {
+    if (this.#takeovers.isHeld(deviceId, this.#options.now()))
+      throw new FleetError('device.contended', `${deviceId} is held: connections fight over it`)
   }
 
   publish(
@@ -132,6 +143,7 @@ export class Gate implements EngineHooks<Peer> {
   closed(peer: Peer, reason: string): void {
     this.#connections.remove(peer)
     this.#options.log.info('device.disconnected', { deviceId: peer.deviceId, reason })
+    this.#note(peer.deviceId, { outcome: 'closed', reason, remoteAddress: peer.link.remoteAddress })
   }
 
   refused(refusal: { mqttClientId: string | undefined; remoteAddress: string; error: unknown }): void {
@@ -143,6 +155,9 @@ export class Gate implements EngineHooks<Peer> {
       remoteAddress,
       ...(isExpected ? { code: error.code, reason: error.message } : { error }),
     })
+    if (mqttClientId === undefined) return
+    const why = isExpected ? { code: error.code, reason: error.message } : { code: 'internal' }
+    this.#note(mqttClientId, { outcome: 'refused', ...why, remoteAddress })
   }
 
   /** RFC 9431 §3: a new token on a live connection. PUBACK is the yes, a closed connection the no. */
@@ -171,11 +186,12 @@ export class Gate implements EngineHooks<Peer> {
     for (const peer of this.#connections.expired(nowMs, this.#options.skewSec))
       peer.link.close('token expired')
     this.#options.revocations.sweep(nowMs)
+    this.#takeovers.sweep(nowMs)
   }
 
   /** After the feed has said something that bears on who may stay: cuts whoever stands on what is void now. */
   heard(event: FeedEvent): void {
-    if (event.type === 'lot' || event.type === 'assignment') return
+    if (event.type !== 'snapshot' && event.type !== 'device' && event.type !== 'revocation') return
     for (const peer of this.#connections.all()) {
       if (this.#isVoid(peer.principal)) peer.link.close('revoked')
     }
@@ -200,6 +216,15 @@ export class Gate implements EngineHooks<Peer> {
     const peer = this.#connections.of(deviceId)
     peer?.link.close('closed by an operator')
     return peer !== undefined
+  }
+
+  /** What was decided about connections of this name lately, newest first. */
+  decisions(mqttClientId: string): readonly ConnectionDecision[] {
+    return this.#decisions.of(mqttClientId)
+  }
+
+  #note(mqttClientId: string, decision: Omit<ConnectionDecision, 'atMs'>): void {
+    this.#decisions.note(mqttClientId, { atMs: this.#options.now(), ...decision })
   }
 
   #isVoid(principal: DevicePrincipal): boolean {

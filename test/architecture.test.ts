@@ -39,6 +39,8 @@ const pureFiles: readonly string[] = [
   'broker/authorize.ts',
   'broker/barred.ts',
   'broker/connections.ts',
+  'broker/decisions.ts',
+  'broker/takeovers.ts',
   'cli/exit.ts',
   'cli/fleet-plan.ts',
   'cli/log-line.ts',

@@ -42,6 +42,7 @@ export const errorCodes = {
   'store.unavailable': ['unavailable', 'the store cannot be written or read now'],
   'outbox.unavailable': ['unavailable', 'the outbox cannot be written now'],
   'provisioning.unavailable': ['unavailable', 'provisioning does not answer'],
+  'device.contended': ['unavailable', 'connections fight over the device’s identity; it is held for a while'],
   'request.too_many': ['unavailable', 'too many requests; come back later'],
   'system.busy': ['unavailable', 'a limit is reached; come back later'],
   'config.invalid': ['misconfigured', 'settings are wrong'],

@@ -83,3 +83,20 @@ it('a newer connection comes in when the older one is gone, and not before', asy
   await taking
   expect(gate.connectionCount).toBe(1)
 })
+
+it('an identity that connections fight over is held, so that neither has it', async () => {
+  const { gate } = setUp()
+  let link = new TestLink()
+  await gate.connect(request, link)
+  for (let takeover = 1; takeover <= 5; takeover++) {
+    const next = new TestLink()
+    link.letGo()
+    await gate.connect(request, next)
+    link = next
+  }
+  link.letGo()
+  await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ code: 'device.contended' })
+  await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ kind: 'unavailable' })
+  expect(gate.connectionCount).toBe(0)
+  expect(gate.decisions(deviceId)[0]).toMatchObject({ outcome: 'admitted' })
+})

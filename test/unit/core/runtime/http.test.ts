@@ -98,8 +98,8 @@ describe('an error answer', () => {
       const [kind] = errorCodes[code]
       expect(status).toBe(httpStatusOf(code, kind))
       if (kind === 'refused') expect([401, 403]).toContain(status)
-      if (kind === 'invalid') expect([400, 404, 409, 413, 415]).toContain(status)
-      if (kind === 'unavailable') expect(status).toBe(503)
+      if (kind === 'invalid') expect([400, 404, 409, 412, 413, 415, 422]).toContain(status)
+      if (kind === 'unavailable') expect([429, 503]).toContain(status)
       if (kind === 'misconfigured') expect(status).toBe(500)
       expect(body).toEqual(problem(status, code, { detail: 'told' }))
     },
