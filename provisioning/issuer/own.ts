@@ -1,4 +1,7 @@
-/** Our own authorization server (`oauth/`) as the issuer: a credential is a secret of which the registry keeps the keyed hash. */
+/**
+ * Our own authorization server (`oauth/`) as the issuer: a credential is a secret of which the registry keeps the
+ * keyed hash, or a public key.
+ */
 import { makeSecret, type SecretHasher } from '../oauth/secret.ts'
 import type { Issuer } from './issuer.ts'
 
@@ -12,10 +15,20 @@ export function createOwnIssuer({ issuerUrl, hash, randomBytes }: OwnIssuerOptio
   return {
     issuer: issuerUrl,
     tokenEndpoint: `${issuerUrl.replace(/\/$/, '')}/oauth/token`,
-    async issueCredential() {
-      const clientSecret = makeSecret(randomBytes(32))
+    async issueCredential(_client, { publicKey, expiresAtMs }) {
       const credentialId = `cred_${Buffer.from(randomBytes(12)).toString('base64url')}`
-      return { clientSecret, stored: { credentialId, digest: hash(clientSecret) } }
+      if (publicKey !== undefined) {
+        const { jwk, thumbprint } = publicKey
+        return {
+          clientSecret: undefined,
+          stored: { of: 'key', credentialId, publicKey: jwk, thumbprint, expiresAtMs },
+        }
+      }
+      const clientSecret = makeSecret(randomBytes(32))
+      return {
+        clientSecret,
+        stored: { of: 'secret', credentialId, digest: hash(clientSecret), expiresAtMs },
+      }
     },
   }
 }

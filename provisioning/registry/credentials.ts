@@ -1,0 +1,247 @@
+/**
+ * Credentials of devices and clients: any number each, side by side; issued, rotated with a grace, revoked, and retired
+ * when nobody uses them any more. What a credential may get is decided by grants; who it proves is `oauth/`'s to check.
+ */
+import type {
+  Client,
+  CredentialRecord,
+  CredentialRequest,
+  IssuedCredential,
+  RotateRequest,
+} from '../../core/contract/client.ts'
+import type { CredentialFile } from '../../core/contract/credential.ts'
+import type { Device } from '../../core/contract/registry.ts'
+import { mayChange } from '../device.ts'
+import type { Issuer } from '../issuer/issuer.ts'
+import { parseClientKey } from '../public-key.ts'
+import type {
+  AuditVerb,
+  Change,
+  RegistryRepository,
+  RegistryView,
+  StoredCredential,
+} from '../repository/repository.ts'
+import { type By, type Changes, conflict, invalid, notFound } from './changes.ts'
+
+export interface CredentialsOptions {
+  readonly repository: RegistryRepository
+  readonly changes: Changes
+  readonly issuer: Issuer
+  /** Wall clock, Unix milliseconds. */
+  readonly now: () => number
+  /** What devices are told about their broker. */
+  readonly broker: NonNullable<CredentialFile['broker']>
+  /** PEM, handed out in credential files. */
+  readonly ca: string | undefined
+}
+
+/** Whose credential: an identifier of a client is not found among devices, nor the other way round. */
+export interface Owner {
+  readonly of: 'device' | 'client'
+  readonly oauthClientId: string
+}
+
+/** A credential that counts for nothing until a change with `newCredential` is committed. */
+export interface PreparedCredential {
+  readonly stored: StoredCredential
+  /** With the secret, when it is one; without `private_key_jwk` otherwise. */
+  readonly file: CredentialFile
+}
+
+export interface Credentials {
+  /**
+   * Makes a credential for a client that may not be registered yet; nothing is committed.
+   * @throws FleetError `request.invalid` for a key that is not accepted, an expiry in the past
+   */
+  newCredentialFor(client: Client, wanted: CredentialRequest): Promise<PreparedCredential>
+  /** Another credential; those there are stay. A registered device becomes enrolled by it. */
+  issue(by: By, owner: Owner, wanted: CredentialRequest): Promise<IssuedCredential>
+  /** Another credential; the others end after the grace, or are revoked when there is none. */
+  rotate(by: By, owner: Owner, wanted: RotateRequest): Promise<IssuedCredential>
+  /** Void at once and for good; revoking it again changes nothing. */
+  revoke(by: By, owner: Owner, credentialId: string): Promise<void>
+  /**
+   * Revokes what has not been used since a moment, where its owner has used a newer one.
+   * @returns how many
+   */
+  retireUnused(beforeMs: number): Promise<number>
+}
+
+/** Owners whose credentials are retired in one commit. */
+const retiredAtOnce = 500
+
+export function createCredentials(options: CredentialsOptions): Credentials {
+  const { repository, changes, issuer, now } = options
+
+  async function newCredentialFor(client: Client, wanted: CredentialRequest): Promise<PreparedCredential> {
+    const { publicKey, expiresAtMs = null } = wanted
+    if (expiresAtMs !== null && expiresAtMs <= now()) throw invalid('expiresAtMs: is in the past')
+    const key = publicKey === undefined ? undefined : await parseClientKey(publicKey)
+    const method = methodOf(client, key === undefined ? 'secret' : 'key')
+    const { clientSecret, stored } = await issuer.issueCredential(client, { publicKey: key, expiresAtMs })
+    const file: CredentialFile = {
+      v: 1,
+      issuer: issuer.issuer,
+      token_endpoint: issuer.tokenEndpoint,
+      client_id: client.issuerClientId ?? client.oauthClientId,
+      ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
+      token_endpoint_auth_method: method,
+      credentialId: stored.credentialId,
+      ...(client.kind === 'device' ? { deviceId: client.oauthClientId, broker: options.broker } : {}),
+      ...(options.ca === undefined ? {} : { ca: options.ca }),
+    }
+    return { stored, file }
+  }
+
+  /** One more, and what becomes of the others. */
+  async function add(
+    { actor, ...terms }: By,
+    owner: Owner,
+    wanted: CredentialRequest,
+    verb: AuditVerb,
+    othersOf: (live: readonly CredentialRecord[]) => Pick<Change, 'credentialsExpire' | 'revocations'>,
+  ): Promise<IssuedCredential> {
+    const { oauthClientId: subject } = owner
+    const { stored, file } = await newCredentialFor(await requireOwner(repository, owner), wanted)
+    return changes.make({ actor, ...terms }, async (view) => {
+      await requireOwner(view, owner)
+      await refuseKnownKey(view, stored)
+      const live = (await view.credentialsOf(subject)).filter((one) => isLive(one, now()))
+      const others = othersOf(live)
+      const before = live.map(({ credentialId }) => credentialId)
+      const after = { ...recordOf(stored), ...('revocations' in others ? {} : others) }
+      const audit = { actor, verb, subject, ...(verb === 'credential.rotated' ? { before } : {}), after }
+      const enrolled = owner.of === 'device' ? await enrolledBy(view, actor, subject) : []
+      return {
+        changes: [{ audit, newCredential: { ...stored, oauthClientId: subject }, ...others }, ...enrolled],
+        answer: { credential: file },
+      }
+    })
+  }
+
+  return {
+    newCredentialFor,
+
+    issue: (by, owner, wanted) => add(by, owner, wanted, 'credential.issued', () => ({})),
+
+    rotate(by, owner, { publicKey, graceSec }) {
+      return add(by, owner, { publicKey }, 'credential.rotated', (live) => {
+        const credentialIds = live.map(({ credentialId }) => credentialId)
+        if (credentialIds.length === 0) return {}
+        if (graceSec === 0)
+          return {
+            revocations: credentialIds.map((credentialId) => ({ of: 'credential', credentialId }) as const),
+          }
+        return { credentialsExpire: { credentialIds, atMs: now() + graceSec * 1000 } }
+      })
+    },
+
+    revoke(by, owner, credentialId) {
+      const { oauthClientId } = owner
+      return changes.make(by, async (view) => {
+        await requireOwner(view, owner)
+        const known = (await view.credentialsOf(oauthClientId)).find(
+          (one) => one.credentialId === credentialId,
+        )
+        if (known === undefined) throw notFound(`${oauthClientId} has no credential ${credentialId}`)
+        if (known.revokedAtMs !== null) return { answer: undefined }
+        return { changes: [revoked(by.actor, 'credential.revoked', known)], answer: undefined }
+      })
+    },
+
+    async retireUnused(beforeMs) {
+      const candidates = await repository.credentialsUnusedSince(beforeMs, retiredAtOnce)
+      const owners = [...new Set(candidates.map(({ oauthClientId }) => oauthClientId))]
+      if (owners.length === 0) return 0
+      return changes.make({ actor: ownActor }, async (view) => {
+        const of = await Promise.all(owners.map((owner) => view.credentialsOf(owner)))
+        const outworn = of.flatMap((credentials) => unusedOf(credentials, beforeMs, now()))
+        return {
+          changes: outworn.map((one) => revoked(ownActor, 'credential.retired', one)),
+          answer: outworn.length,
+        }
+      })
+    },
+  }
+}
+
+/** Who asks, in the audit log, when provisioning acts by itself. */
+const ownActor = 'provisioning'
+
+/**
+ * Those that have done their service: not used since, and a newer one has been.
+ * @param credentials of one owner, oldest first
+ */
+export function unusedOf(
+  credentials: readonly CredentialRecord[],
+  beforeMs: number,
+  nowMs: number,
+): readonly CredentialRecord[] {
+  return credentials.filter(
+    (one, i) =>
+      isLive(one, nowMs) &&
+      (one.lastUsedAtMs ?? one.createdAtMs) < beforeMs &&
+      credentials.slice(i + 1).some((newer) => newer.lastUsedAtMs !== null && newer.revokedAtMs === null),
+  )
+}
+
+function isLive({ revokedAtMs, expiresAtMs }: CredentialRecord, nowMs: number): boolean {
+  return revokedAtMs === null && (expiresAtMs === null || expiresAtMs > nowMs)
+}
+
+function revoked(actor: string, verb: AuditVerb, record: CredentialRecord): Change {
+  const { credentialId, oauthClientId: subject } = record
+  return {
+    audit: { actor, verb, subject, before: { credentialId } },
+    revocations: [{ of: 'credential', credentialId }],
+  }
+}
+
+/** What the audit log shows of it. */
+export function recordOf(stored: StoredCredential): Readonly<Record<string, unknown>> {
+  const { of, credentialId, expiresAtMs } = stored
+  return {
+    credentialId,
+    of,
+    ...(stored.of === 'key' ? { thumbprint: stored.thumbprint } : {}),
+    ...(expiresAtMs === null ? {} : { expiresAtMs }),
+  }
+}
+
+/**
+ * One key proves one client. To be asked inside `change`.
+ * @throws FleetError `request.conflict`
+ */
+export async function refuseKnownKey(view: RegistryView, stored: StoredCredential): Promise<void> {
+  if (stored.of === 'key' && (await view.findKey(stored.thumbprint)) !== undefined)
+    throw conflict('publicKey: this key is a credential already')
+}
+
+/** The way in which a credential of this kind authenticates, if the client may use one. */
+function methodOf(client: Client, of: 'secret' | 'key'): CredentialFile['token_endpoint_auth_method'] {
+  const fitting =
+    of === 'key' ? (['private_key_jwt'] as const) : (['client_secret_basic', 'client_secret_post'] as const)
+  const method = fitting.find((one) => client.authMethods.includes(one))
+  if (method === undefined)
+    throw conflict(`${client.oauthClientId} may not use ${fitting.join(' or ')}: see its authMethods`)
+  return method
+}
+
+async function requireOwner(view: RegistryView, { of, oauthClientId }: Owner): Promise<Client> {
+  const client = await view.findClient(oauthClientId)
+  if (client === undefined || (client.kind === 'device') !== (of === 'device'))
+    throw notFound(`there is no ${of} ${oauthClientId}`)
+  return client
+}
+
+/**
+ * The first credential makes a registered device an enrolled one.
+ * @throws FleetError `request.conflict` when it is retired
+ */
+async function enrolledBy(view: RegistryView, actor: string, deviceId: string): Promise<Change[]> {
+  const before = await view.findDevice(deviceId)
+  if (before !== undefined && !mayChange(before.state)) throw conflict(`${deviceId} is ${before.state}`)
+  if (before?.state !== 'registered') return []
+  const device: Device = { ...before, state: 'enrolled' }
+  return [{ audit: { actor, verb: 'device.enrolled', subject: deviceId, before, after: device }, device }]
+}
