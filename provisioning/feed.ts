@@ -6,10 +6,10 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { FleetError } from '../core/contract/errors.ts'
-import type { RegistryRepository } from './repository/repository.ts'
+import type { FeedRecord, RegistryRepository } from './repository/repository.ts'
 
 export interface FeedOptions {
-  readonly repository: Pick<RegistryRepository, 'feedAfter' | 'feedSnapshot'>
+  readonly repository: Pick<RegistryRepository, 'feedAfter' | 'feedSnapshot' | 'onCommit'>
   /** A comment goes out this often when nothing else does. */
   readonly beatMs: number
   /** How long a follower may take to accept what was sent. */
@@ -20,6 +20,8 @@ export interface Follower {
   readonly out: Writable
   /** The position it has seen; undefined: it needs a snapshot. */
   readonly after: number | undefined
+  /** Which events it wants, beside the snapshot; undefined: all. */
+  readonly types?: ReadonlySet<FeedRecord['type']> | undefined
   /** Asked before anything is sent. */
   readonly mayFollow: () => Promise<boolean>
 }
@@ -31,7 +33,11 @@ export class Feed {
   readonly #repository: FeedOptions['repository']
   readonly #drainMs: number
   readonly #beat: NodeJS.Timeout
+  readonly #stopListening: () => void
   readonly #following = new Map<Writable, Promise<void>>()
+  /** What was read since the last commit: followers who stand at one place read once. */
+  readonly #pages = new Map<number, Promise<readonly FeedRecord[] | undefined>>()
+  #snapshot: Promise<{ position: number; text: string }> | undefined
   #wake = () => {}
   #woken!: Promise<void> // the constructor's first act
   #stopped = false
@@ -40,12 +46,15 @@ export class Feed {
     this.#repository = repository
     this.#drainMs = drainMs
     this.#rest()
-    this.#beat = setInterval(() => this.announce(), beatMs)
+    this.#beat = setInterval(() => this.#announce(), beatMs)
+    this.#stopListening = repository.onCommit(() => this.#announce())
   }
 
   /** Tells all followers that there may be news. */
-  announce(): void {
+  #announce(): void {
     const wake = this.#wake
+    this.#pages.clear()
+    this.#snapshot = undefined
     this.#rest()
     wake()
   }
@@ -60,7 +69,11 @@ export class Feed {
   follow(follower: Follower): Promise<void> {
     const { out } = follower
     out.once('close', () => this.#following.delete(out))
-    const done = this.#run(follower).finally(() => out.end())
+    // When the repository is away the follower is sent away too: it comes back with the position it has.
+    const done = this.#run(follower).then(
+      () => void out.end(),
+      () => void out.destroy(),
+    )
     this.#following.set(out, done)
     return done
   }
@@ -69,9 +82,10 @@ export class Feed {
   async stop(): Promise<void> {
     this.#stopped = true
     clearInterval(this.#beat)
+    this.#stopListening()
     const running = [...this.#following]
     for (const [out] of running) out.destroy()
-    this.announce()
+    this.#announce()
     await Promise.all(running.map(([, done]) => done))
   }
 
@@ -81,12 +95,12 @@ export class Feed {
     })
   }
 
-  async #run({ out, after, mayFollow }: Follower): Promise<void> {
+  async #run({ out, after, types, mayFollow }: Follower): Promise<void> {
     let position = after
     while (!this.#stopped && !out.destroyed && (await mayFollow())) {
       // Taken before reading: a commit from here on wakes us again.
       const woken = this.#woken
-      const page = await this.#read(position)
+      const page = await this.#read(position, types)
       if (page.text !== '') {
         position = page.position
         await this.#write(out, page.text)
@@ -97,17 +111,41 @@ export class Feed {
     }
   }
 
-  async #read(position: number | undefined): Promise<{ position: number; text: string }> {
-    const records =
-      position === undefined ? undefined : await this.#repository.feedAfter(position, pageEvents)
-    if (position === undefined || records === undefined) {
-      const { position: now, snapshot } = await this.#repository.feedSnapshot()
-      return { position: now, text: frame(now, 'snapshot', JSON.stringify(snapshot)) }
-    }
+  async #read(
+    position: number | undefined,
+    types: Follower['types'],
+  ): Promise<{ position: number; text: string }> {
+    const records = position === undefined ? undefined : await this.#page(position)
+    const last = records?.at(-1)
+    if (position === undefined || records === undefined) return this.#wholeState()
+    if (last === undefined) return { position, text: '' }
+    const wanted = types === undefined ? records : records.filter(({ type }) => types.has(type))
+    const text = wanted.map((record) => frame(record.position, record.type, record.data)).join('')
+    // What it does not want moves its place on all the same: an identifier without data is no event.
     return {
-      position: records.at(-1)?.position ?? position,
-      text: records.map((record) => frame(record.position, record.type, record.data)).join(''),
+      position: last.position,
+      text: wanted.at(-1) === last ? text : `${text}id: ${last.position}\n\n`,
     }
+  }
+
+  #page(position: number): Promise<readonly FeedRecord[] | undefined> {
+    const known = this.#pages.get(position)
+    if (known !== undefined) return known
+    const page = this.#repository.feedAfter(position, pageEvents)
+    page.catch(() => this.#pages.delete(position))
+    this.#pages.set(position, page)
+    return page
+  }
+
+  #wholeState(): Promise<{ position: number; text: string }> {
+    this.#snapshot ??= this.#repository.feedSnapshot().then(({ position, snapshot }) => ({
+      position,
+      text: frame(position, 'snapshot', JSON.stringify(snapshot)),
+    }))
+    this.#snapshot.catch(() => {
+      this.#snapshot = undefined
+    })
+    return this.#snapshot
   }
 
   async #write(out: Writable, text: string): Promise<void> {

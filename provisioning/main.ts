@@ -10,6 +10,7 @@ import { audiences } from '../core/contract/principal.ts'
 import { createServer, listen } from '../core/runtime/http.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog, type Log } from '../core/runtime/log.ts'
+import packageFile from '../package.json' with { type: 'json' }
 import { createAccess } from './access.ts'
 import { type ProvisioningConfig, readProvisioningConfig } from './config.ts'
 import { Feed } from './feed.ts'
@@ -17,19 +18,19 @@ import { makeDataFolder } from './files.ts'
 import { createOwnIssuer } from './issuer/own.ts'
 import { createDecisionLog } from './oauth/decision-log.ts'
 import { openPepper, openSigningKeys } from './oauth/keys.ts'
-import { type OAuthParts, registerOAuthRoutes } from './oauth/routes.ts'
 import { createSecretHasher } from './oauth/secret.ts'
 import { createSigner } from './oauth/signer.ts'
 import { createTokenEndpoint } from './oauth/token-endpoint.ts'
 import { brokerOf, createRegistry } from './registry.ts'
 import type { RegistryRepository } from './repository/repository.ts'
 import { openSqliteRepository } from './repository/sqlite.ts'
-import { type ApiParts, registerApiRoutes } from './routes.ts'
-import { ensureServices } from './services.ts'
+import { type HttpParts, registerRoutes } from './routes.ts'
+import { ensureServices, wellKnownClients } from './services.ts'
 import { createUsage } from './usage.ts'
 
-const usageFlushMs = 60_000
+const usageFlushMs = 2000
 const now = () => Date.now()
+const { version } = packageFile
 
 runProgram(createLog({ program: 'provisioning' }), async () => {
   const config = readProvisioningConfig(loadSettingsSource(process.env))
@@ -46,8 +47,7 @@ runProgram(createLog({ program: 'provisioning' }), async () => {
     return parts
   }
   const server = createServer({ log, tls: config.tls, readiness: () => void ready() })
-  registerOAuthRoutes(server, ready)
-  registerApiRoutes(server, ready)
+  registerRoutes(server, { version, parts: ready })
   const { host, port: portWanted, insecure, tls } = config
   const port = await listen(
     server,
@@ -69,9 +69,7 @@ runProgram(createLog({ program: 'provisioning' }), async () => {
   } satisfies Running
 })
 
-interface Parts extends OAuthParts, ApiParts {
-  stop(): Promise<void>
-}
+type Parts = HttpParts & { stop(): Promise<void> }
 
 async function open(
   config: ProvisioningConfig,
@@ -83,17 +81,22 @@ async function open(
   const keys = await openSigningKeys(keysDir, now())
   // The first client there ever is: without it there are no hashes either.
   const mayMake = (await repository.findClient('broker')) === undefined
-  const hash = createSecretHasher(openPepper(keysDir, { mayMake, randomBytes }))
+  const pepper = openPepper(keysDir, { mayMake, randomBytes })
+  const hash = createSecretHasher(pepper)
   const issuer = createOwnIssuer({ issuerUrl, hash, randomBytes })
   const ca = config.caFile === undefined ? undefined : readCa(config.caFile)
 
   const feed = new Feed({ repository, beatMs: feedBeatMs })
   const broker = brokerOf(config.brokerUrl)
-  const registry = createRegistry({ repository, issuer, now, broker, ca, committed: () => feed.announce() })
+  const builtInClients = new Set(wellKnownClients.map(({ client }) => client.oauthClientId))
+  const registry = createRegistry({ repository, issuer, pepper, now, broker, ca, builtInClients })
+  await registry.apis.ensureBuiltIn()
   await ensureServices({ dataDir: config.dataDir, registry, repository, issuer, ca, log })
 
-  const usage = createUsage(repository)
-  const flushing = setInterval(() => void usage.flush(), usageFlushMs)
+  const usage = createUsage({ repository, changes: registry.changes })
+  const flushUsage = () =>
+    usage.flush().catch((error: unknown) => log.warn('usage.lost', { error: error as Error }))
+  const flushing = setInterval(flushUsage, usageFlushMs)
   const token = createTokenEndpoint({
     repository,
     hash,
@@ -131,9 +134,11 @@ async function open(
     registry,
     repository,
     feed,
+    version,
+    uptimeSec: () => process.uptime(),
     async stop() {
       clearInterval(flushing)
-      await usage.flush()
+      await flushUsage()
     },
   }
 }

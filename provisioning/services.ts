@@ -4,12 +4,13 @@
  */
 import { join } from 'node:path'
 import { Value } from 'typebox/value'
+import type { Client } from '../core/contract/client.ts'
 import { CredentialFile } from '../core/contract/credential.ts'
 import { audiences } from '../core/contract/principal.ts'
-import type { Client } from '../core/contract/registry.ts'
 import type { Log } from '../core/runtime/log.ts'
 import { readFileIfAny, writePrivateFile } from './files.ts'
 import type { Issuer } from './issuer/issuer.ts'
+import { clientDefaults } from './registry/clients.ts'
 import type { Registry } from './registry.ts'
 import type { RegistryView } from './repository/repository.ts'
 
@@ -23,6 +24,7 @@ export const wellKnownClients: readonly WellKnownClient[] = [
   {
     file: 'services/broker.json',
     client: {
+      ...clientDefaults(),
       oauthClientId: 'broker',
       name: 'Broker',
       kind: 'service',
@@ -35,6 +37,7 @@ export const wellKnownClients: readonly WellKnownClient[] = [
   {
     file: 'services/ingest.json',
     client: {
+      ...clientDefaults(),
       oauthClientId: 'ingest',
       name: 'Ingest',
       kind: 'service',
@@ -44,16 +47,28 @@ export const wellKnownClients: readonly WellKnownClient[] = [
   {
     file: 'operator.json',
     client: {
+      ...clientDefaults(),
       oauthClientId: 'operator',
       name: 'Operator',
       kind: 'command-line',
       grants: [
+        { audience: audiences.broker, scopes: ['read:connections', 'manage:connections'] },
+        {
+          audience: audiences.ingest,
+          scopes: ['read:readings', 'query:sql', 'manage:quarantine', 'manage:store'],
+        },
         {
           audience: audiences.provisioning,
-          scopes: ['read:devices', 'manage:devices', 'manage:clients', 'read:audit'],
+          scopes: [
+            'read:devices',
+            'manage:devices',
+            'manage:clients',
+            'manage:apis',
+            'manage:rules',
+            'manage:keys',
+            'read:audit',
+          ],
         },
-        { audience: audiences.ingest, scopes: ['read:readings', 'manage:quarantine'] },
-        { audience: audiences.broker, scopes: ['read:connections', 'manage:connections'] },
       ],
     },
   },
@@ -61,19 +76,16 @@ export const wellKnownClients: readonly WellKnownClient[] = [
 
 export interface ServicesOptions {
   readonly dataDir: string
-  readonly registry: Registry
-  readonly repository: RegistryView
+  readonly registry: Pick<Registry, 'clients' | 'credentials'>
+  readonly repository: Pick<RegistryView, 'findAccess'>
   readonly issuer: Issuer
   readonly ca: string | undefined
   readonly log: Log
 }
 
-/** Who asks, in the audit log. */
-const actor = 'provisioning'
-
 export async function ensureServices(options: ServicesOptions): Promise<void> {
   for (const { file, client } of wellKnownClients) {
-    await options.registry.ensureClient(actor, client)
+    await options.registry.clients.ensure(client)
     await ensureCredentialFile(join(options.dataDir, file), client.oauthClientId, options)
   }
 }
@@ -103,7 +115,8 @@ async function ensureCredentialFile(
     log.info('credential_file.updated', { oauthClientId, path })
     return
   }
-  const { credential } = await registry.issueCredential(actor, { of: 'client', oauthClientId })
+  const owner = { of: 'client', oauthClientId } as const
+  const { credential } = await registry.credentials.issue({ actor: 'provisioning' }, owner, {})
   writePrivateFile(path, toText(credential))
   log.info('credential_file.written', { oauthClientId, path, credentialId: credential.credentialId })
 }

@@ -26,7 +26,15 @@ export const buildOptions = {
   target: 'node20',
   sourcemap: true,
   logLevel: 'warning',
-  external: ['@duckdb/node-api', 'classic-level', 'libsql', 'esbuild'],
+  external: [
+    '@duckdb/node-api',
+    // They find their pages beside their code.
+    '@fastify/swagger',
+    '@fastify/swagger-ui',
+    'classic-level',
+    'libsql',
+    'esbuild',
+  ],
   loader: { '.sql': 'text' },
   // Bundled CommonJS packages call require().
   banner: {

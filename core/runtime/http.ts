@@ -89,6 +89,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
     forceCloseConnections: true,
     requestTimeout: requestReceivedMs,
     exposeHeadRoutes: false,
+    // An audience in an address is percent-encoded: up to three times its 256 characters.
+    routerOptions: { maxParamLength: 768 },
     // `verbose`: a fault then knows its schema, whose description is clearer than a pattern.
     ajv: { customOptions: { coerceTypes: 'array', removeAdditional: false, allErrors: true, verbose: true } },
     ...(options.tls === undefined ? {} : { https: readTls(options.tls) }),

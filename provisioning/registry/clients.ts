@@ -45,11 +45,13 @@ export interface ClientsOptions {
 }
 
 /** What a client is unless it is said: it may use every way to authenticate that it has a credential for. */
-export const clientDefaults = {
-  grantTypes: ['client_credentials'],
-  authMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
-  metadata: {},
-} as const satisfies Partial<Client>
+export function clientDefaults(): Pick<Client, 'grantTypes' | 'authMethods' | 'metadata'> {
+  return {
+    grantTypes: ['client_credentials'],
+    authMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    metadata: {},
+  }
+}
 
 export function createClients({ repository, changes, credentials, builtIn }: ClientsOptions): Clients {
   /** A change of what is known of a client; what it loses by it is gone from its tokens too. */
@@ -71,7 +73,7 @@ export function createClients({ repository, changes, credentials, builtIn }: Cli
   return {
     async register(by, request) {
       const { oauthClientId, name = oauthClientId, kind, grants = [], publicKey, ...rest } = request
-      const client: Client = { ...clientDefaults, ...rest, oauthClientId, name, kind, grants } as Client // defaults are copied by the repository
+      const client: Client = { ...clientDefaults(), ...rest, oauthClientId, name, kind, grants }
       refuseLots(client.lots)
       const { stored, file } = await credentials.newCredentialFor(client, { publicKey })
       return changes.make(by, async (view) => {

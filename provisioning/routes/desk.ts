@@ -13,9 +13,24 @@ import { type By, etagOf } from '../registry/changes.ts'
 
 export type ProvisioningScope = keyof (typeof scopesOf)['urn:lotwatch:provisioning']
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Those the route needs; none: any token will do; absent: no token is asked for. */
+    readonly scopes?: readonly string[]
+  }
+}
+
+/** Route options; `config` is what the API's description says of the door. */
+export interface Door {
+  readonly onRequest: (request: FastifyRequest) => Promise<void>
+  readonly config: { readonly scopes: readonly ProvisioningScope[] }
+}
+
 export interface Desk {
-  /** Route options: refuses, before the body is read, who has no token with this scope. */
-  needs(scope: ProvisioningScope): { onRequest: (request: FastifyRequest) => Promise<void> }
+  /** Refuses, before the body is read, who has no token with this scope. */
+  needs(scope: ProvisioningScope): Door
+  /** Lets in whoever has a token for this audience. */
+  readonly needsToken: Door
   principalOf(request: FastifyRequest): Principal
   /** The caller, with `If-Match` and `Idempotency-Key`. @throws FleetError `request.invalid` for an unusable key */
   byOf(request: FastifyRequest): By
@@ -29,12 +44,15 @@ export function createDesk(access: () => Access): Desk {
     if (principal === undefined) throw new Error('a route without a door')
     return principal
   }
+  const door = (scope: ProvisioningScope | undefined): Door => ({
+    onRequest: async (request) => {
+      principals.set(request, await access().admit(request, scope))
+    },
+    config: { scopes: scope === undefined ? [] : [scope] },
+  })
   return {
-    needs: (scope) => ({
-      onRequest: async (request) => {
-        principals.set(request, await access().admit(request, scope))
-      },
-    }),
+    needs: door,
+    needsToken: door(undefined),
     principalOf,
     byOf(request) {
       const key = headerOf(request, 'idempotency-key')
@@ -84,6 +102,13 @@ export function pageOf<Row>(
     ...(rows.length > limit && last !== undefined ? { nextCursor: cursorOf(last) } : {}),
   }
 }
+
+/** For routes whose body may be left out. */
+export const bodyOptional = {
+  preValidation: async (request: FastifyRequest) => {
+    request.body ??= {}
+  },
+} as const
 
 export const strict = <Properties extends TProperties>(properties: Properties) =>
   Type.Object(properties, { additionalProperties: false })
