@@ -27,8 +27,8 @@ const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const
 export async function parseClientKey(value: unknown): Promise<ClientKey> {
   const given = typeof value === 'string' ? undefined : membersOf(value)
   const key = given === undefined ? keyOfPem(value as string) : keyOfJwk(given)
+  refuseWeak(key)
   const { kty, crv, n, e, x, y } = key.export({ format: 'jwk' }) as JWK
-  refuseWeak(key, kty, crv)
   const bare = kty === 'RSA' ? { kty, n, e } : kty === 'EC' ? { kty, crv, x, y } : { kty, crv, x }
   const { alg, kid } = given ?? {}
   if (alg !== undefined && !(algsOf[kty as keyof typeof algsOf] as readonly unknown[]).includes(alg))
@@ -71,12 +71,12 @@ function read(make: () => KeyObject): KeyObject {
   }
 }
 
-function refuseWeak(key: KeyObject, kty: unknown, crv: unknown): void {
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
+function refuseWeak({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): void {
+  const bits = details?.modulusLength ?? 0
   const fits =
-    (kty === 'EC' && crv === 'P-256') ||
-    (kty === 'OKP' && crv === 'Ed25519') ||
-    (kty === 'RSA' && key.asymmetricKeyType === 'rsa' && bits >= rsaBitsMin && bits <= rsaBitsMax)
+    (type === 'ec' && details?.namedCurve === 'prime256v1') || // P-256 in OpenSSL's words
+    type === 'ed25519' ||
+    (type === 'rsa' && bits >= rsaBitsMin && bits <= rsaBitsMax)
   if (!fits) throw unusable('P-256, Ed25519 and RSA of 2048 to 8192 bits are accepted')
 }
 
