@@ -30,6 +30,13 @@ export const provisioningSettings = Type.Object({
     maximum: 86_400,
     description: 'life of an access token in seconds',
   }),
+  credentialUnusedDays: Type.Integer({
+    default: 90,
+    minimum: 0,
+    maximum: 36_500,
+    description:
+      'a credential that was not used for so many days is revoked once its owner uses a newer one; 0: never',
+  }),
 })
 
 export interface ProvisioningConfig extends Readonly<Static<typeof provisioningSettings>> {

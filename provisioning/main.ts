@@ -26,6 +26,7 @@ import type { RegistryRepository } from './repository/repository.ts'
 import { openSqliteRepository } from './repository/sqlite.ts'
 import { type HttpParts, registerRoutes } from './routes.ts'
 import { ensureServices, wellKnownClients } from './services.ts'
+import { startUpkeep } from './upkeep.ts'
 import { createUsage } from './usage.ts'
 
 const usageFlushMs = 2000
@@ -97,6 +98,9 @@ async function open(
   const flushUsage = () =>
     usage.flush().catch((error: unknown) => log.warn('usage.lost', { error: error as Error }))
   const flushing = setInterval(flushUsage, usageFlushMs)
+  const { credentials } = registry
+  const { credentialUnusedDays } = config
+  const upkeep = startUpkeep({ credentials, repository, credentialUnusedDays, now, log })
   const token = createTokenEndpoint({
     repository,
     hash,
@@ -138,6 +142,7 @@ async function open(
     uptimeSec: () => process.uptime(),
     async stop() {
       clearInterval(flushing)
+      await upkeep.stop()
       await flushUsage()
     },
   }

@@ -83,7 +83,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   jose: ['core/auth/', 'provisioning/'],
   libsql: ['provisioning/repository/'],
   mqtt: ['agent/uplink.ts'],
-  'node-cron': ['agent/schedule.ts'],
+  'node-cron': ['agent/schedule.ts', 'provisioning/'],
   picocolors: ['cli/'],
   pino: ['core/runtime/log.ts'],
   'prom-client': ['core/runtime/metrics.ts', 'broker/metrics.ts', 'ingest/metrics.ts'],

@@ -56,7 +56,10 @@ export interface RegistryView {
   findAccess(oauthClientId: string): Promise<ClientAccess | undefined>
   /** When a token was revoked by its `jti`, while it could still be alive. */
   findTokenRevocation(tokenId: string): Promise<number | undefined>
-  /** Credentials that are neither revoked nor expired and were last used, or made if never used, before `beforeMs`. */
+  /**
+   * Credentials that are neither revoked nor expired, were last used, or made if never used, before `beforeMs`, and
+   * whose owner has used a newer one that is not revoked.
+   */
   credentialsUnusedSince(beforeMs: number, limit: number): Promise<readonly CredentialRecord[]>
 
   findEnrolKey(enrolKeyId: string): Promise<EnrolKey | undefined>

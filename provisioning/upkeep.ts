@@ -1,0 +1,67 @@
+/**
+ * What provisioning does by the clock, in UTC (node-cron): it retires credentials that nobody uses any more, and forgets
+ * what nobody can ask for any more. Signing keys have their own schedule (`oauth/`).
+ */
+import { schedule } from 'node-cron'
+import type { Log } from '../core/runtime/log.ts'
+import type { Credentials } from './registry/credentials.ts'
+import type { RegistryRepository } from './repository/repository.ts'
+
+export interface Upkeep {
+  /** Stops the clock, and resolves when nothing is under way any more. */
+  stop(): Promise<void>
+}
+
+export interface UpkeepOptions {
+  readonly credentials: Pick<Credentials, 'retireUnused'>
+  readonly repository: Pick<RegistryRepository, 'prune'>
+  /** 0: credentials are not retired. */
+  readonly credentialUnusedDays: number
+  /** Wall clock, Unix milliseconds. */
+  readonly now: () => number
+  readonly log: Log
+  /** When, as cron expressions; by default at night, and at an odd minute of every hour. */
+  readonly retireAt?: string
+  readonly pruneAt?: string
+}
+
+const dayMs = 86_400_000
+
+export function startUpkeep(options: UpkeepOptions): Upkeep {
+  const { credentials, repository, credentialUnusedDays, now, log } = options
+  const running = new Set<Promise<void>>()
+
+  const at = (expression: string, name: string, task: () => Promise<void>) =>
+    schedule(
+      expression,
+      async () => {
+        const done = task().catch((error: unknown) => log.warn('upkeep.failed', { task: name, error }))
+        running.add(done)
+        await done
+        running.delete(done)
+      },
+      { timezone: 'UTC', noOverlap: true, suppressMissedWarning: true },
+    )
+
+  async function retire(): Promise<void> {
+    const beforeMs = now() - credentialUnusedDays * dayMs
+    let count = 0
+    for (;;) {
+      const retired = await credentials.retireUnused(beforeMs)
+      count += retired
+      if (retired === 0) break
+    }
+    if (count > 0) log.info('credentials.retired', { count, unusedDays: credentialUnusedDays })
+  }
+
+  const tasks = [
+    at(options.pruneAt ?? '41 * * * *', 'prune', () => repository.prune()),
+    ...(credentialUnusedDays === 0 ? [] : [at(options.retireAt ?? '17 3 * * *', 'retire', retire)]),
+  ]
+  return {
+    async stop() {
+      await Promise.all(tasks.map((task) => task.destroy()))
+      await Promise.all(running)
+    },
+  }
+}
