@@ -54,6 +54,7 @@ const pureFiles: readonly string[] = [
   'provisioning/device.ts',
   'provisioning/grants.ts',
   'provisioning/lots.ts',
+  'provisioning/oauth/guards/failures.ts',
 ]
 
 /** Which library may be imported where. A new one gets its rooms here. */

@@ -293,7 +293,7 @@ export interface TokenCount {
   readonly counter: string
   /** Unix milliseconds: hours and days in UTC. */
   readonly windowStartMs: number
-  /** 0 only asks. */
+  /** 0 only asks; below 0 gives back what was counted for a token that was not issued after all. */
   readonly add: number
 }
 
