@@ -17,10 +17,19 @@ const principal: Principal = {
   lots: undefined,
 }
 const access: ClientAccess = {
-  client: { oauthClientId: 'operator', name: 'Operator', kind: 'command-line', grants: [] },
+  client: {
+    oauthClientId: 'operator',
+    name: 'Operator',
+    kind: 'command-line',
+    grantTypes: ['client_credentials'],
+    authMethods: ['client_secret_basic'],
+    grants: [],
+    metadata: {},
+  },
   deviceState: undefined,
+  board: undefined,
   revokedAtMs: undefined,
-  credentials: [{ credentialId: 'cred_1', digest: new Uint8Array(32) }],
+  credentials: [{ of: 'secret', credentialId: 'cred_1', digest: new Uint8Array(32), expiresAtMs: null }],
 }
 
 describe('a token that is good in itself', () => {

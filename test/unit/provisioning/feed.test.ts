@@ -2,15 +2,20 @@ import { PassThrough } from 'node:stream'
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Feed, parseLastEventId } from '../../../provisioning/feed.ts'
+import type { FeedRecord, RegistryRepository } from '../../../provisioning/repository/repository.ts'
 import { eventually } from '../../kit/program.ts'
-import { openRegistry, type RegistryKit } from './kit.ts'
+import { openRegistry, operator, type RegistryKit } from './kit.ts'
 
 describe('the feed', () => {
   let kit: RegistryKit
   let feed: Feed
-  const setLot = (lotId: string) => kit.registry.setLot('operator', lotId, { name: lotId, capacities: [] })
+  const setLot = (lotId: string) => kit.registry.lots.set(operator, lotId, { name: lotId, capacities: [] })
 
-  function follow(after?: number, mayFollow: () => Promise<boolean> = async () => true) {
+  function follow(
+    after?: number,
+    mayFollow: () => Promise<boolean> = async () => true,
+    types?: ReadonlySet<FeedRecord['type']>,
+  ) {
     const out = new PassThrough({ highWaterMark: 64 * 1024 * 1024 })
     const events: EventSourceMessage[] = []
     const comments: string[] = []
@@ -19,18 +24,17 @@ describe('the feed', () => {
       onComment: (comment) => comments.push(comment),
     })
     out.setEncoding('utf8').on('data', (text: string) => parser.feed(text))
-    const done = feed.follow({ out, after, mayFollow })
+    const done = feed.follow({ out, after, types, mayFollow })
     return { out, events, comments, done }
   }
 
-  beforeEach(() => {
-    kit = openRegistry()
+  beforeEach(async () => {
+    kit = await openRegistry()
     feed = new Feed({ repository: kit.repository, beatMs: 60_000 })
-    kit.commits.announce = () => feed.announce()
   })
   afterEach(async () => {
     await feed.stop()
-    kit.close()
+    await kit.close()
   })
 
   it('begins with a snapshot and goes on with what is committed, in order', async () => {
@@ -83,6 +87,74 @@ describe('the feed', () => {
 
     await eventually(() => followers.every(({ events }) => events.length === 2))
     expect(followers.map(({ events }) => events[1]?.event)).toEqual(Array(10).fill('lot'))
+  })
+
+  it('tells it within a tenth of a second of the commit', async () => {
+    const followers = Array.from({ length: 10 }, () => follow())
+    await eventually(() => followers.every(({ events }) => events.length === 1))
+
+    await setLot('a')
+    const committedAtMs = performance.now()
+    await eventually(() => followers.every(({ events }) => events.length === 2), 10_000, 1)
+
+    expect(performance.now() - committedAtMs).toBeLessThan(100)
+  })
+
+  it('reads once for all who stand at one place', async () => {
+    await feed.stop()
+    const reads = { pages: 0, snapshots: 0 }
+    const repository: Pick<RegistryRepository, 'feedAfter' | 'feedSnapshot' | 'onCommit'> = {
+      feedAfter: (...args) => {
+        reads.pages++
+        return kit.repository.feedAfter(...args)
+      },
+      feedSnapshot: () => {
+        reads.snapshots++
+        return kit.repository.feedSnapshot()
+      },
+      onCommit: (listener) => kit.repository.onCommit(listener),
+    }
+    feed = new Feed({ repository, beatMs: 60_000 })
+    const followers = Array.from({ length: 50 }, () => follow())
+    await eventually(() => followers.every(({ events }) => events.length === 1))
+    const before = { ...reads }
+
+    await setLot('a')
+    await eventually(() => followers.every(({ events }) => events.length === 2))
+
+    expect(reads.snapshots).toBe(1)
+    // The page with the event, and the one after it that is empty.
+    expect(reads.pages - before.pages).toBeLessThanOrEqual(2)
+  })
+
+  it('tells only what a follower wants to hear, and moves its place on all the same', async () => {
+    for (const lotId of ['a', 'b', 'c']) await setLot(lotId)
+    const chunks: string[] = []
+
+    const { out, events } = follow(0, undefined, new Set(['revocation']))
+    out.on('data', (text: string) => chunks.push(text))
+    await eventually(() => chunks.join('').includes('id: 3'))
+
+    expect(events).toEqual([])
+    expect(chunks.join('')).toBe('id: 3\n\n')
+  })
+
+  it('sends a follower away when the registry cannot be read, and takes it back', async () => {
+    await feed.stop()
+    let isAway = true
+    const repository: Pick<RegistryRepository, 'feedAfter' | 'feedSnapshot' | 'onCommit'> = {
+      feedAfter: (...args) => kit.repository.feedAfter(...args),
+      feedSnapshot: () => (isAway ? Promise.reject(new Error('away')) : kit.repository.feedSnapshot()),
+      onCommit: (listener) => kit.repository.onCommit(listener),
+    }
+    feed = new Feed({ repository, beatMs: 60_000 })
+    const first = follow()
+    await first.done
+    expect(first.out.destroyed).toBe(true)
+
+    isAway = false
+    const { events } = follow()
+    await eventually(() => events.length === 1)
   })
 
   it('says that it lives when nothing happens', async () => {

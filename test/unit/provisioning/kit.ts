@@ -13,37 +13,52 @@ export interface RegistryKit {
   readonly repository: RegistryRepository
   readonly hash: SecretHasher
   readonly clock: { nowMs: number }
-  /** How often a commit was announced. */
-  readonly commits: { count: number; announce: () => void }
-  close(): void
+  /** Oldest first. */
+  verbs(): Promise<readonly string[]>
+  /** Types of the feed's events, oldest first. */
+  events(): Promise<readonly string[]>
+  close(): Promise<void>
 }
 
-export function openRegistry(): RegistryKit {
+/** Who asks, where nothing depends on it. */
+export const operator = { actor: 'operator' } as const
+
+/** With the APIs of Lotwatch in it, which leave one audit entry each. */
+export async function openRegistry(): Promise<RegistryKit> {
   const folder = makeDataDir()
   const clock = { nowMs: 1_700_000_000_000 }
   const now = () => clock.nowMs
   const repository = openSqliteRepository({ path: join(folder.path, 'registry.db'), now })
-  const hash = createSecretHasher(randomBytes(32))
-  const commits = { count: 0, announce: () => {} }
+  const pepper = randomBytes(32)
+  const hash = createSecretHasher(pepper)
   const registry = createRegistry({
     repository,
     issuer: createOwnIssuer({ issuerUrl: 'https://issuer.example/', hash, randomBytes }),
+    pepper,
     now,
     broker: brokerOf('mqtts://broker.example:8883'),
     ca: undefined,
-    committed() {
-      commits.count++
-      commits.announce()
-    },
+    builtInClients: new Set(['operator', 'broker', 'ingest']),
   })
+  await registry.apis.ensureBuiltIn()
+  const first = (await repository.auditEntries({ limit: 1 }))[0]?.auditId ?? 0
   return {
     registry,
     repository,
     hash,
     clock,
-    commits,
-    close() {
-      repository.close()
+    async verbs() {
+      const entries = await repository.auditEntries({ limit: 1000 })
+      return entries
+        .filter(({ auditId }) => auditId > first)
+        .map(({ verb }) => verb)
+        .reverse()
+    },
+    async events() {
+      return ((await repository.feedAfter(0, 1000)) ?? []).map(({ type }) => type)
+    },
+    async close() {
+      await repository.close()
       folder.remove()
     },
   }
