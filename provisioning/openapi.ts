@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
 import { type TSchema, Type } from 'typebox'
 import { scopesOf } from '../core/contract/principal.ts'
+import { oauthDescriptions } from './oauth-description.ts'
 
 const tags = [
   { name: 'devices', description: 'Devices, their credentials, assignments and connections' },
@@ -75,7 +76,7 @@ export async function registerOpenApi(server: FastifyInstance, version: string):
     },
     transform: ({ schema, url, route }) => ({
       url,
-      schema: describe(schema, route),
+      schema: describe({ ...oauthDescriptions[url], ...schema }, route),
     }),
   })
   await server.register(swaggerUi, {
@@ -87,7 +88,7 @@ export async function registerOpenApi(server: FastifyInstance, version: string):
 }
 
 function describe(
-  schema: FastifySchema = {},
+  schema: FastifySchema,
   { method, config }: Pick<RouteOptions, 'method' | 'config'>,
 ): FastifySchema {
   const { response, hide } = schema as { response?: Record<string, unknown>; hide?: boolean }

@@ -77,6 +77,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'broker/routes.ts',
     'ingest/',
     'provisioning/access.ts',
+    'provisioning/oauth-description.ts',
     'provisioning/openapi.ts',
     'provisioning/routes',
     'provisioning/oauth/',
