@@ -1,32 +1,31 @@
-/** Brings a database file to the version of this program, step by step, each in a transaction of its own. */
-import type Database from 'libsql'
+/** The steps that bring a database to the version of this program. A step that was released is never edited. */
 import { FleetError } from '../../core/contract/errors.ts'
-import registry from './migrations/001-registry.sql'
+import postgresRegistry from './migrations/postgres/001-registry.sql'
+import sqliteRegistry from './migrations/sqlite/001-registry.sql'
 
-/** In order; a step that was released is never edited, the next one changes what it made. */
-const migrations: readonly string[] = [registry]
+/** In order, the same number of steps for both. */
+export const migrations = {
+  sqlite: [sqliteRegistry],
+  postgres: [postgresRegistry],
+} as const satisfies Record<string, readonly string[]>
 
-/** @throws FleetError `config.invalid` when a newer version has written the file: going back would lose what it knows */
-export function migrate(db: Database.Database, path: string): void {
-  const version = versionOf(db)
-  if (version > migrations.length) {
-    throw new FleetError('config.invalid', `${path} was written by a newer version`, {
+/**
+ * The steps that are still to be taken, each in a transaction of its own together with its number.
+ * @param version of the database: how many steps it has taken
+ * @param where it is, for people
+ * @throws FleetError `config.invalid` when a newer version has written it: going back would lose what it knows
+ */
+export function stepsFrom(
+  version: number,
+  steps: readonly string[],
+  where: string,
+): readonly { readonly sql: string; readonly version: number }[] {
+  if (version > steps.length) {
+    throw new FleetError('config.invalid', `${where} was written by a newer version`, {
       faults: [
-        `${path}: its version is ${version}, this program knows up to ${migrations.length}; run the newer version, or restore a backup from before it`,
+        `${where}: its version is ${version}, this program knows up to ${steps.length}; run the newer version, or restore a backup from before it`,
       ],
     })
   }
-  for (const [i, sql] of migrations.entries()) {
-    if (i < version) continue
-    // The version is written with the step: a crash leaves both or neither.
-    db.transaction(() => {
-      db.exec(sql)
-      db.exec(`PRAGMA user_version = ${i + 1}`)
-    })()
-  }
-}
-
-function versionOf(db: Database.Database): number {
-  const row = db.prepare('PRAGMA user_version').get([]) as { user_version: number } // the pragma's one column
-  return row.user_version
+  return steps.map((sql, i) => ({ sql, version: i + 1 })).slice(version)
 }

@@ -4,252 +4,182 @@
  */
 import Database from 'libsql'
 import { FleetError } from '../../core/contract/errors.ts'
-import type { FeedEvent } from '../../core/contract/feed.ts'
-import { migrate } from './migrate.ts'
-import type {
-  Change,
-  Decision,
-  FeedRecord,
-  RegistryRepository,
-  RegistryView,
-  RevocationTarget,
-} from './repository.ts'
-import {
-  type AccessRow,
-  type AssignmentRow,
-  type AuditRow,
-  accessOf,
-  assignmentOf,
-  auditEntryOf,
-  type ClientRow,
-  type CredentialRow,
-  clientOf,
-  clientValues,
-  credentialOf,
-  type DeviceRow,
-  deviceOf,
-  jsonOrNull,
-  type LotRow,
-  lotOf,
-  type RevocationRow,
-  revocationOf,
-} from './sqlite-rows.ts'
+import { migrations, stepsFrom } from './migrate.ts'
+import type { RegistryRepository } from './repository.ts'
+import type { SqlChange, SqlDriver, SqlReader, SqlValue, Statement } from './sql.ts'
+import { statement } from './sql.ts'
+import { createSqlRepository, type SqlRepositoryOptions } from './sql-repository.ts'
 
-export interface SqliteOptions {
+export interface SqliteOptions extends SqlRepositoryOptions {
   readonly path: string
-  /** Wall clock, Unix milliseconds. */
-  readonly now: () => number
-  /** How many events of the feed are kept for followers to resume from. */
-  readonly feedEventsKept?: number
 }
 
-/** No token lives longer than 24 h, and nobody's clock is believed to be off by more than an hour. */
-const revocationKeptMs = 25 * 3600_000
-const pruneEveryEvents = 256
-
-type Value = string | number | Uint8Array | null
+/** Counts of tokens are written this often: what a crash forgets. */
+const countsWrittenMs = 1000
+/** Statements kept prepared; far more than there are, unless filters are combined in every way. */
+const preparedMax = 500
 
 /**
  * @throws FleetError `store.locked` when another process has the file, `config.invalid` when it cannot be opened
  *   or was written by a newer version
  */
 export function openSqliteRepository(options: SqliteOptions): RegistryRepository {
-  const db = open(options.path)
-  const { now } = options
-  const feedEventsKept = options.feedEventsKept ?? 50_000
+  return createSqlRepository(createSqliteDriver(open(options.path), options.now), options)
+}
 
+function createSqliteDriver(db: Database.Database, now: () => number): SqlDriver {
+  const prepared = new Map<string, Database.Statement>()
+  const prepare = (sql: string): Database.Statement => {
+    const known = prepared.get(sql)
+    if (known !== undefined) return known
+    if (prepared.size >= preparedMax) prepared.clear()
+    const made = db.prepare(sql)
+    prepared.set(sql, made)
+    return made
+  }
   // Bound as one array: a lone object among the arguments would be taken for named parameters.
-  const all = <Row>(sql: string) => {
-    const statement = db.prepare(sql)
-    return (...values: Value[]) => statement.all(values) as Row[] // the shape is the statement's
-  }
-  const run = (sql: string) => {
-    const statement = db.prepare(sql)
-    return (...values: Value[]) => statement.run(values)
-  }
-
-  const select = {
-    lot: all<LotRow>('SELECT lot FROM lots WHERE lot_id = ?'),
-    lots: all<LotRow>('SELECT lot FROM lots ORDER BY lot_id'),
-    device: all<DeviceRow>('SELECT * FROM devices WHERE device_id = ?'),
-    devices: all<DeviceRow>('SELECT * FROM devices WHERE device_id > ? ORDER BY device_id LIMIT ?'),
-    assignments: all<AssignmentRow>('SELECT * FROM assignments WHERE device_id = ? ORDER BY from_ms'),
-    everyAssignment: all<AssignmentRow>('SELECT * FROM assignments ORDER BY device_id, from_ms'),
-    client: all<ClientRow>('SELECT * FROM clients WHERE oauth_client_id = ?'),
-    clients: all<ClientRow>("SELECT * FROM clients WHERE kind <> 'device' ORDER BY oauth_client_id"),
-    credentials: all<CredentialRow>(
-      'SELECT * FROM credentials WHERE oauth_client_id = ? ORDER BY created_at_ms, credential_id',
-    ),
-    access: all<AccessRow>(
-      `SELECT c.*, d.state, r.at_ms AS revoked_at_ms, k.credential_id, k.digest
-       FROM clients c
-       LEFT JOIN devices d ON d.device_id = c.oauth_client_id
-       LEFT JOIN revocations r ON r.kind = 'client' AND r.subject = c.oauth_client_id
-       LEFT JOIN credentials k ON k.oauth_client_id = c.oauth_client_id AND k.revoked_at_ms IS NULL
-       WHERE c.oauth_client_id = ?`,
-    ),
-    audit: all<AuditRow>('SELECT * FROM audit WHERE audit_id < ? ORDER BY audit_id DESC LIMIT ?'),
-    feedBounds: all<{ first: number | null; last: number | null }>(
-      `SELECT (SELECT min(position) FROM feed) AS first, (SELECT seq FROM sqlite_sequence WHERE name = 'feed') AS last`,
-    ),
-    feedAfter: all<FeedRecord>(
-      'SELECT position, type, data FROM feed WHERE position > ? ORDER BY position LIMIT ?',
-    ),
-    revocations: all<RevocationRow>('SELECT * FROM revocations WHERE at_ms >= ? ORDER BY at_ms, subject'),
-  }
-  const write = {
-    newClient: run('INSERT INTO clients (name, grants, lots, kind, oauth_client_id) VALUES (?, ?, ?, ?, ?)'),
-    client: run('UPDATE clients SET name = ?, grants = ?, lots = ? WHERE kind = ? AND oauth_client_id = ?'),
-    lot: run('INSERT INTO lots VALUES (?, ?) ON CONFLICT DO UPDATE SET lot = excluded.lot'),
-    device: run(
-      `INSERT INTO devices VALUES (?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET name = excluded.name, state = excluded.state`,
-    ),
-    assignment: run(
-      `INSERT INTO assignments VALUES (?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET to_ms = excluded.to_ms, lot_id = excluded.lot_id`,
-    ),
-    credential: run('INSERT INTO credentials VALUES (?, ?, ?, ?, NULL, NULL)'),
-    credentialRevoked: run(
-      'UPDATE credentials SET revoked_at_ms = ? WHERE credential_id = ? AND revoked_at_ms IS NULL',
-    ),
-    credentialUsed: run('UPDATE credentials SET last_used_at_ms = ? WHERE credential_id = ?'),
-    revocation: run(
-      'INSERT INTO revocations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at_ms = max(at_ms, excluded.at_ms)',
-    ),
-    feed: run('INSERT INTO feed (type, data) VALUES (?, ?)'),
-    feedPrune: run('DELETE FROM feed WHERE position <= ?'),
-    revocationsPrune: run('DELETE FROM revocations WHERE at_ms < ?'),
-    audit: run('INSERT INTO audit (at_ms, actor, verb, subject, before, after) VALUES (?, ?, ?, ?, ?, ?)'),
-  }
-
-  function emit<Type extends FeedRecord['type']>(
-    type: Type,
-    data: Extract<FeedEvent, { type: Type }>['data'],
-  ): void {
-    const position = Number(write.feed(type, JSON.stringify(data)).lastInsertRowid)
-    if (position % pruneEveryEvents !== 0) return
-    write.feedPrune(position - feedEventsKept)
-    write.revocationsPrune(now() - revocationKeptMs)
-  }
-
-  function revoke(target: RevocationTarget, atMs: number): void {
-    if (target.of === 'credential') write.credentialRevoked(atMs, target.credentialId)
-    write.revocation(target.of, target.of === 'credential' ? target.credentialId : target.oauthClientId, atMs)
-    emit('revocation', { ...target, atMs })
-  }
-
-  const commit = db.transaction((change: Change) => {
-    // Read inside the transaction: nothing else runs between this instant and the commit.
-    const atMs = now()
-    if (change.newClient !== undefined) write.newClient(...clientValues(change.newClient))
-    if (change.client !== undefined) write.client(...clientValues(change.client))
-    if (change.lot !== undefined) {
-      write.lot(change.lot.lotId, JSON.stringify(change.lot))
-      emit('lot', change.lot)
-    }
-    if (change.device !== undefined) {
-      const { deviceId, name, state, registeredAtMs } = change.device
-      write.device(deviceId, name, state, registeredAtMs)
-      emit('device', change.device)
-    }
-    for (const assignment of change.assignments ?? []) {
-      const { deviceId, fromMs, toMs, lotId } = assignment
-      write.assignment(deviceId, fromMs, toMs, lotId)
-      emit('assignment', assignment)
-    }
-    if (change.newCredential !== undefined) {
-      const { credentialId, oauthClientId, digest } = change.newCredential
-      write.credential(credentialId, oauthClientId, digest, atMs)
-    }
-    for (const target of change.revocations ?? []) revoke(target, atMs)
-    const { actor, verb, subject, before, after } = change.audit
-    write.audit(atMs, actor, verb, subject, jsonOrNull(before), jsonOrNull(after))
+  const rows = <Row>(sql: string, values: readonly SqlValue[]) => prepare(sql).all(values) as Row[]
+  const runAll = db.transaction((statements: readonly Statement[]) => {
+    for (const { sql, values } of statements) prepare(sql).run(values)
   }).immediate
-
-  const view: RegistryView = {
-    async findLot(lotId) {
-      return select.lot(lotId).map(lotOf)[0]
-    },
-    async lots() {
-      return select.lots().map(lotOf)
-    },
-    async findDevice(deviceId) {
-      return select.device(deviceId).map(deviceOf)[0]
-    },
-    async devices({ after, limit }) {
-      return select.devices(after ?? '', limit).map(deviceOf)
-    },
-    async assignmentsOf(deviceId) {
-      return select.assignments(deviceId).map(assignmentOf)
-    },
-    async findClient(oauthClientId) {
-      return select.client(oauthClientId).map(clientOf)[0]
-    },
-    async clients() {
-      return select.clients().map(clientOf)
-    },
-    async credentialsOf(oauthClientId) {
-      return select.credentials(oauthClientId).map(credentialOf)
-    },
-    async findAccess(oauthClientId) {
-      return accessOf(select.access(oauthClientId))
-    },
-    async auditEntries({ before, limit }) {
-      return select.audit(before ?? Number.MAX_SAFE_INTEGER, limit).map(auditEntryOf)
+  const reader: SqlReader = {
+    // An async function runs up to its first await: the row is read at the instant of the call.
+    async all(sql, ...values) {
+      return rows(sql, values)
     },
   }
-
+  const listeners = new Set<() => void>()
+  const counts = createCounts(rows, runAll, now)
+  const once = createGrouped((statements) => {
+    const changes: number[] = []
+    db.transaction(() => {
+      for (const { sql, values } of statements) changes.push(prepare(sql).run(values).changes)
+    }).immediate()
+    return changes
+  })
   let lastChange: Promise<unknown> = Promise.resolve()
-  async function decideAndCommit<Answer>(
-    decide: (view: RegistryView) => Promise<Decision<Answer>>,
-  ): Promise<Answer> {
-    const { change, answer } = await decide(view)
-    if (change !== undefined) {
-      try {
-        commit(change)
-      } catch (error) {
-        throw conflictOr(error, change)
-      }
-    }
-    return answer
+
+  const change: SqlChange = {
+    ...reader,
+    async commit(build) {
+      // Nothing else runs between this instant and the commit.
+      runAll(build(now()))
+      for (const listener of listeners) listener()
+    },
   }
 
   return {
-    ...view,
-    change(decide) {
-      const turn = lastChange.then(() => decideAndCommit(decide))
+    ...reader,
+    async allAtOnce(statements) {
+      return statements.map(({ sql, values }) => rows(sql, values))
+    },
+    change(work) {
+      const turn = lastChange.then(() => work(change))
       lastChange = turn.catch(() => undefined) // its caller hears of it; the next in line goes on
       return turn
     },
-    async feedAfter(position, limit) {
-      const { first, last } = bounds()
-      return position > last || position < first - 1 ? undefined : select.feedAfter(position, limit)
-    },
-    async feedSnapshot() {
-      return {
-        position: bounds().last,
-        snapshot: {
-          lots: select.lots().map(lotOf),
-          devices: select.devices('', -1).map(deviceOf),
-          assignments: select.everyAssignment().map(assignmentOf),
-          revocations: select.revocations(now() - revocationKeptMs).map(revocationOf),
-        },
+    async run(statements, { durable } = { durable: true }) {
+      if (statements.length === 0) return
+      if (durable) return runAll(statements)
+      // Without a sync of its own: a crash of the process loses nothing of it, a power cut may.
+      db.pragma('synchronous = NORMAL')
+      try {
+        runAll(statements)
+      } finally {
+        db.pragma('synchronous = FULL')
       }
     },
-    async noteUse(uses) {
-      db.transaction(() => {
-        for (const [credentialId, atMs] of uses) write.credentialUsed(atMs, credentialId)
-      })()
+    runOne: (one) => once(one),
+    async countTokens(wanted) {
+      return wanted.map((count) => counts.add(count))
+    },
+    onCommit(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
     },
     // The file stays locked until the process ends: libsql keeps it open for its prepared statements.
-    close: () => db.close(),
+    async close() {
+      await lastChange
+      counts.stop()
+      db.close()
+    },
   }
+}
 
-  function bounds(): { first: number; last: number } {
-    const [row] = select.feedBounds()
-    const last = row?.last ?? 0
-    return { first: row?.first ?? last + 1, last }
+/** Statements that come in one turn of the event loop share a commit, and each hears what became of it. */
+function createGrouped(
+  commit: (statements: readonly Statement[]) => number[],
+): (one: Statement) => Promise<number> {
+  let waiting: { one: Statement; resolve: (changes: number) => void; reject: (error: unknown) => void }[] = []
+  const flush = () => {
+    const group = waiting
+    waiting = []
+    try {
+      const changes = commit(group.map(({ one }) => one))
+      for (const [i, { resolve }] of group.entries()) resolve(changes[i] ?? 0)
+    } catch (error) {
+      for (const { reject } of group) reject(error)
+    }
+  }
+  return (one) =>
+    new Promise((resolve, reject) => {
+      if (waiting.length === 0) setImmediate(flush)
+      waiting.push({ one, resolve, reject })
+    })
+}
+
+interface Count {
+  readonly counter: string
+  readonly windowStartMs: number
+  tokens: number
+  isWritten: boolean
+}
+
+/** Counts in memory, since nobody else counts in this file: read when first asked for, written every second. */
+function createCounts(
+  rows: <Row>(sql: string, values: readonly SqlValue[]) => Row[],
+  runAll: (statements: readonly Statement[]) => void,
+  now: () => number,
+) {
+  const counts = new Map<string, Count>()
+  const dayMs = 24 * 3600_000
+  const write = () => {
+    const changed = [...counts.values()].filter(({ isWritten }) => !isWritten)
+    if (changed.length > 0)
+      runAll(
+        changed.map(({ counter, windowStartMs, tokens }) =>
+          statement(
+            `INSERT INTO token_counts (counter, window_start_ms, tokens) VALUES (?, ?, ?)
+             ON CONFLICT (counter, window_start_ms) DO UPDATE SET tokens = excluded.tokens`,
+            counter,
+            windowStartMs,
+            tokens,
+          ),
+        ),
+      )
+    for (const count of changed) count.isWritten = true
+    for (const [key, { windowStartMs }] of counts) if (windowStartMs < now() - dayMs) counts.delete(key)
+  }
+  const timer = setInterval(write, countsWrittenMs)
+  timer.unref()
+  return {
+    add({ counter, windowStartMs, add }: { counter: string; windowStartMs: number; add: number }): number {
+      const key = `${windowStartMs} ${counter}`
+      let count = counts.get(key)
+      if (count === undefined) {
+        const sql = 'SELECT tokens FROM token_counts WHERE counter = ? AND window_start_ms = ?'
+        const [row] = rows<{ tokens: number }>(sql, [counter, windowStartMs])
+        count = { counter, windowStartMs, tokens: row?.tokens ?? 0, isWritten: true }
+        counts.set(key, count)
+      }
+      count.tokens += add
+      if (add !== 0) count.isWritten = false
+      return count.tokens
+    },
+    stop() {
+      clearInterval(timer)
+      write()
+    },
   }
 }
 
@@ -261,7 +191,14 @@ function open(path: string): Database.Database {
     db.pragma('journal_mode = WAL')
     db.pragma('synchronous = FULL')
     db.pragma('foreign_keys = ON')
-    migrate(db, path)
+    const row = db.prepare('PRAGMA user_version').get([]) as { user_version: number } // the pragma's one column
+    for (const { sql, version } of stepsFrom(row.user_version, migrations.sqlite, path)) {
+      // The version is written with the step: a crash leaves both or neither.
+      db.transaction(() => {
+        db.exec(sql)
+        db.exec(`PRAGMA user_version = ${version}`)
+      })()
+    }
     return db
   } catch (error) {
     const { code } = error as { code?: unknown } // libsql's errors carry SQLite's word
@@ -273,14 +210,4 @@ function open(path: string): Database.Database {
       faults: [`${path}: ${code}`],
     })
   }
-}
-
-function conflictOr(error: unknown, change: Change): unknown {
-  const { code } = error as { code?: unknown }
-  if (code !== 'SQLITE_CONSTRAINT_PRIMARYKEY' || change.newClient === undefined) return error
-  const { oauthClientId } = change.newClient
-  return new FleetError('request.conflict', `${oauthClientId} is taken`, {
-    cause: error,
-    safeDetail: `the identifier ${oauthClientId} is taken`,
-  })
 }
