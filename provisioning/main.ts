@@ -17,6 +17,9 @@ import { Feed } from './feed.ts'
 import { makeDataFolder } from './files.ts'
 import { createOwnIssuer } from './issuer/own.ts'
 import { createDecisionLog } from './oauth/decision-log.ts'
+import { createDecisions } from './oauth/guards/decisions.ts'
+import { createExplain } from './oauth/guards/explain.ts'
+import { createQuotas } from './oauth/guards/quotas.ts'
 import { openPepper, openSigningKeys } from './oauth/keys.ts'
 import { createSecretHasher } from './oauth/secret.ts'
 import { createSigner } from './oauth/signer.ts'
@@ -101,6 +104,9 @@ async function open(
   const { credentials } = registry
   const { credentialUnusedDays } = config
   const upkeep = startUpkeep({ credentials, repository, credentialUnusedDays, now, log })
+  const decisions = createDecisions({ repository, log, nowMs: () => performance.now() })
+  const quotas = createQuotas(repository)
+  const explain = createExplain({ repository, quotas, lifeSec: config.tokenLifeSec, now })
   const token = createTokenEndpoint({
     repository,
     hash,
@@ -134,6 +140,8 @@ async function open(
     issuer,
     keys,
     token,
+    decisions,
+    explain,
     access,
     registry,
     repository,
@@ -144,6 +152,7 @@ async function open(
       clearInterval(flushing)
       await upkeep.stop()
       await flushUsage()
+      await decisions.stop()
     },
   }
 }

@@ -8,6 +8,7 @@ import { registerOpenApi } from './openapi.ts'
 import { type ApiRouteParts, registerApiRoutes } from './routes/apis.ts'
 import { type AuditRouteParts, registerAuditRoutes } from './routes/audit.ts'
 import { type ClientRouteParts, registerClientRoutes } from './routes/clients.ts'
+import { type DecisionRouteParts, registerDecisionRoutes } from './routes/decisions.ts'
 import { createDesk } from './routes/desk.ts'
 import { type FeedRouteParts, registerFeedRoutes } from './routes/feed.ts'
 import { registerStatusRoutes, type StatusRouteParts } from './routes/status.ts'
@@ -16,6 +17,7 @@ export type HttpParts = OAuthParts &
   ClientRouteParts &
   ApiRouteParts &
   AuditRouteParts &
+  DecisionRouteParts &
   FeedRouteParts &
   StatusRouteParts
 
@@ -37,6 +39,7 @@ export function registerRoutes(
     registerClientRoutes(api, desk, parts)
     registerApiRoutes(api, desk, parts)
     registerAuditRoutes(api, desk, parts)
+    registerDecisionRoutes(api, desk, parts)
     registerFeedRoutes(api, desk, parts)
     registerStatusRoutes(api, desk, parts)
   })
