@@ -1,12 +1,23 @@
 /** The life of a device as one table of transitions. Pure; what else a change entails is the registry's. */
 import type { DeviceState } from '../core/contract/registry.ts'
 
-export type DeviceVerb = 'suspend' | 'resume' | 'retire'
+export type DeviceVerb = 'enrol' | 'activate' | 'suspend' | 'resume' | 'retire'
 
-/** From each state, where a verb leads; what is not here is not allowed. A verb that leads nowhere new changes nothing. */
+/**
+ * From each state, where a verb leads; what is not here is not allowed. A verb that leads nowhere new changes nothing.
+ * registered: no credential yet; enrolled: it has one; active: it has had a token.
+ */
 const transitions = {
-  active: { suspend: 'suspended', resume: 'active', retire: 'retired' },
-  suspended: { suspend: 'suspended', resume: 'active', retire: 'retired' },
+  registered: { enrol: 'enrolled', suspend: 'suspended', resume: 'registered', retire: 'retired' },
+  enrolled: {
+    enrol: 'enrolled',
+    activate: 'active',
+    suspend: 'suspended',
+    resume: 'enrolled',
+    retire: 'retired',
+  },
+  active: { enrol: 'active', activate: 'active', suspend: 'suspended', resume: 'active', retire: 'retired' },
+  suspended: { suspend: 'suspended', resume: 'enrolled', retire: 'retired' },
   retired: { retire: 'retired' },
 } as const satisfies Record<DeviceState, Partial<Record<DeviceVerb, DeviceState>>>
 
@@ -18,7 +29,7 @@ export function nextState(state: DeviceState, verb: DeviceVerb): DeviceState | u
 
 /** Whether tokens may be issued to a device, and those it holds honoured. */
 export function mayAuthenticate(state: DeviceState): boolean {
-  return state === 'active'
+  return state === 'enrolled' || state === 'active'
 }
 
 /** A retired device is a record and nothing else: it gets no credential and no lot any more. */

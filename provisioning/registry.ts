@@ -10,6 +10,8 @@ import { type Apis, createApis } from './registry/apis.ts'
 import { type Changes, createChanges } from './registry/changes.ts'
 import { type Clients, createClients } from './registry/clients.ts'
 import { type Credentials, createCredentials } from './registry/credentials.ts'
+import { createDevices, type Devices } from './registry/devices.ts'
+import { createLots, type Lots } from './registry/lots.ts'
 import type { RegistryRepository } from './repository/repository.ts'
 
 export interface RegistryOptions {
@@ -33,6 +35,8 @@ export interface Registry {
   readonly credentials: Credentials
   readonly clients: Clients
   readonly apis: Apis
+  readonly lots: Lots
+  readonly devices: Devices
 }
 
 export function createRegistry(options: RegistryOptions): Registry {
@@ -44,6 +48,8 @@ export function createRegistry(options: RegistryOptions): Registry {
     credentials,
     clients: createClients({ repository, changes, credentials, builtIn: builtInClients }),
     apis: createApis({ changes }),
+    lots: createLots({ changes }),
+    devices: createDevices({ repository, changes, credentials, now: options.now }),
   }
 }
 

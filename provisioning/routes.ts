@@ -10,7 +10,9 @@ import { type AuditRouteParts, registerAuditRoutes } from './routes/audit.ts'
 import { type ClientRouteParts, registerClientRoutes } from './routes/clients.ts'
 import { type DecisionRouteParts, registerDecisionRoutes } from './routes/decisions.ts'
 import { createDesk } from './routes/desk.ts'
+import { type DeviceRouteParts, registerDeviceRoutes } from './routes/devices.ts'
 import { type FeedRouteParts, registerFeedRoutes } from './routes/feed.ts'
+import { type LotRouteParts, registerLotRoutes } from './routes/lots.ts'
 import { registerStatusRoutes, type StatusRouteParts } from './routes/status.ts'
 
 export type HttpParts = OAuthParts &
@@ -18,6 +20,8 @@ export type HttpParts = OAuthParts &
   ApiRouteParts &
   AuditRouteParts &
   DecisionRouteParts &
+  DeviceRouteParts &
+  LotRouteParts &
   FeedRouteParts &
   StatusRouteParts
 
@@ -40,6 +44,8 @@ export function registerRoutes(
     registerApiRoutes(api, desk, parts)
     registerAuditRoutes(api, desk, parts)
     registerDecisionRoutes(api, desk, parts)
+    registerLotRoutes(api, desk, parts)
+    registerDeviceRoutes(api, desk, parts)
     registerFeedRoutes(api, desk, parts)
     registerStatusRoutes(api, desk, parts)
   })

@@ -170,7 +170,7 @@ const ownActor = 'provisioning'
 
 /**
  * Those that have done their service: not used since, and a newer one has been.
- * @param credentials of one owner, oldest first
+ * @param credentials of one owner
  */
 export function unusedOf(
   credentials: readonly CredentialRecord[],
@@ -178,10 +178,13 @@ export function unusedOf(
   nowMs: number,
 ): readonly CredentialRecord[] {
   return credentials.filter(
-    (one, i) =>
+    (one) =>
       isLive(one, nowMs) &&
       (one.lastUsedAtMs ?? one.createdAtMs) < beforeMs &&
-      credentials.slice(i + 1).some((newer) => newer.lastUsedAtMs !== null && newer.revokedAtMs === null),
+      credentials.some(
+        (other) =>
+          other.createdAtMs > one.createdAtMs && other.lastUsedAtMs !== null && other.revokedAtMs === null,
+      ),
   )
 }
 
