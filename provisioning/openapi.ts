@@ -15,7 +15,8 @@ const tags = [
   { name: 'apis', description: 'What tokens are issued for' },
   { name: 'rules', description: 'What runs at token time' },
   { name: 'keys', description: 'Signing keys and tokens' },
-  { name: 'audit', description: 'What was changed and decided, and why' },
+  { name: 'decisions', description: 'What the token endpoint decided, and why' },
+  { name: 'audit', description: 'What was changed, by whom' },
   { name: 'system', description: 'This server, and its feed' },
   { name: 'oauth', description: 'The authorization server (RFC 6749, 7009, 7662, 8414)' },
 ] as const
