@@ -20,7 +20,7 @@ export function createSecretHasher(pepper: Uint8Array): SecretHasher {
 }
 
 /** Never equals a digest that was stored: no secret hashes to it but by breaking SHA-256. */
-const nobody: StoredSecret = { credentialId: '', digest: new Uint8Array(32) }
+const nobody: StoredSecret = { of: 'secret', credentialId: '', digest: new Uint8Array(32), expiresAtMs: null }
 
 /**
  * The credential that a secret belongs to. With no candidates the same comparison is made with nobody's,

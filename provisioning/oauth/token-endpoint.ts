@@ -3,7 +3,7 @@
  * HTTP is in `routes.ts`.
  */
 import { mayAuthenticate } from '../device.ts'
-import { decideGrant } from '../grants.ts'
+import { decideScopes, findGrant } from '../grants.ts'
 import type { ClientAccess, RegistryRepository, StoredSecret } from '../repository/repository.ts'
 import { type PresentedSecret, readClientSecret } from './client-auth.ts'
 import type { DecisionLog } from './decision-log.ts'
@@ -27,7 +27,7 @@ export interface TokenAnswer {
 }
 
 export interface TokenEndpointOptions {
-  readonly repository: Pick<RegistryRepository, 'findAccess'>
+  readonly repository: Pick<RegistryRepository, 'findAccess' | 'findApi'>
   readonly hash: SecretHasher
   readonly signer: Signer
   /** Wall clock, Unix milliseconds. */
@@ -48,7 +48,12 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
     // In this order: the time a token bears is never later than the state it was granted on.
     const nowMs = now()
     const access = await repository.findAccess(presented.oauthClientId)
-    const credential = findCredential(access?.credentials ?? [], digest)
+    const credential = findCredential(
+      (access?.credentials ?? []).filter(
+        (one): one is StoredSecret => one.of === 'secret' && (one.expiresAtMs ?? Infinity) > nowMs,
+      ),
+      digest,
+    )
     if (access === undefined || credential === undefined) throw invalidClient()
     if (access.deviceState !== undefined && !mayAuthenticate(access.deviceState)) throw invalidClient()
     return { nowMs, access, credential }
@@ -78,10 +83,11 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
       throw new OAuthError('invalid_request', 'grant_type is missing')
     if (parameters.get('grant_type') !== 'client_credentials')
       throw new OAuthError('unsupported_grant_type', 'only client_credentials is supported')
-    const decision = decideGrant(client.grants, {
-      audience: parameters.get('audience'),
-      scope: parameters.get('scope'),
-    })
+    const found = findGrant(client.grants, parameters.get('audience'))
+    if ('granted' in found) throw new OAuthError(found.error, found.description)
+    const api = await repository.findApi(found.audience)
+    if (api === undefined) throw new OAuthError('invalid_target', 'no grant for this audience')
+    const decision = decideScopes(found, api, parameters.get('scope'))
     if (!decision.granted) throw new OAuthError(decision.error, decision.description)
     const { audience, scopes } = decision
     const isDevice = client.kind === 'device'
