@@ -1,24 +1,33 @@
 /** `npm run bench -- NAME [options]`: builds the programs and the benchmark, then runs it. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { build as bundle } from 'esbuild'
 import { build, buildOptions, root } from '../scripts/build.mjs'
+
+/** Processes of their own that the benchmarks start. */
+const children = ['load', 'subscriber', 'fill', 'token-load', 'oidc-peer', 'followers']
 
 const [name = '', ...options] = process.argv.slice(2)
 const entry = join(root, 'bench', `${name}.ts`)
 if (!/^[a-z-]+$/.test(name) || !existsSync(entry)) {
-  process.stderr.write('usage: npm run bench -- readings [--rounds 5] [--seconds 10] [--profile DIR]\n')
+  process.stderr.write(`usage: npm run bench -- NAME [options]
+  readings  readings per second, beside mosquitto      [--rounds 5] [--seconds 10] [--profile DIR]
+  token     tokens per second, beside oidc-provider    [--rounds 5] [--seconds 8] [--clients 100000] [--profile DIR]
+  feed      how soon an event reaches its followers    [--events 500] [--followers 10]
+`)
   process.exit(2)
 }
 await build()
 await bundle({
   ...buildOptions,
-  entryPoints: {
-    [name]: entry,
-    load: join(root, 'bench/kit/load.ts'),
-    subscriber: join(root, 'bench/kit/subscriber.ts'),
-  },
+  external: [...buildOptions.external, 'oidc-provider'],
+  entryPoints: Object.fromEntries(
+    [entry, ...children.map((child) => join(root, 'bench/kit', `${child}.ts`))].map((path) => [
+      basename(path, '.ts'),
+      path,
+    ]),
+  ),
   outdir: join(root, 'dist/bench'),
   outExtension: { '.js': '.mjs' },
 })

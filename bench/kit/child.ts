@@ -10,8 +10,15 @@ const ticksPerSec = 100
 export class Child {
   readonly process: ChildProcess
 
-  constructor(name: 'load' | 'subscriber', order: unknown) {
-    this.process = fork(join(root, 'dist/bench', `${name}.mjs`), { stdio: 'inherit' })
+  constructor(
+    name: 'load' | 'subscriber' | 'fill' | 'token-load' | 'oidc-peer' | 'followers',
+    order: unknown,
+    nodeOptions: readonly string[] = [],
+  ) {
+    this.process = fork(join(root, 'dist/bench', `${name}.mjs`), {
+      stdio: 'inherit',
+      execArgv: [...nodeOptions],
+    })
     this.process.send(order as object)
   }
 
