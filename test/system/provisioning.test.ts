@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTokenSource } from '../../core/auth/token-source.ts'
 import { createVerifier } from '../../core/auth/verifier.ts'
+import type { Client, IssuedCredential } from '../../core/contract/client.ts'
 import { type FeedEvent, parseFeedEvent } from '../../core/contract/feed.ts'
 import { audiences } from '../../core/contract/principal.ts'
-import type { Client, Device, IssuedCredential, Lot } from '../../core/contract/registry.ts'
+import type { Device, Lot } from '../../core/contract/registry.ts'
 import { createFetch, followEvents, readCredentialFile } from '../../core/runtime/fetch.ts'
 import { root } from '../../scripts/build.mjs'
 import { eventually, freePort, makeDataDir, startProgram } from '../kit/program.ts'
@@ -90,7 +91,7 @@ describe('provisioning', () => {
     ['services/broker.json', audiences.ingest, ['write:readings']],
     ['services/broker.json', audiences.provisioning, ['read:feed', 'report:presence']],
     ['services/ingest.json', audiences.provisioning, ['read:feed']],
-    ['operator.json', audiences.ingest, ['read:readings', 'manage:quarantine']],
+    ['operator.json', audiences.ingest, ['read:readings', 'query:sql', 'manage:quarantine', 'manage:store']],
     ['operator.json', audiences.broker, ['read:connections', 'manage:connections']],
   ])('grants %s at %s what it needs and no more', async (file, audience, scopes) => {
     const { token } = await tokensOf(readCredentialFile(join(data.path, file)), audience).get()
@@ -340,9 +341,10 @@ describe('a restart of provisioning', () => {
     const port = String(await freePort())
     const env = { LOTWATCH_PROVISIONING_PORT: port }
     let provisioning = await startProvisioning(data.path, env)
-    const files = ['operator.json', 'services/broker.json', 'services/ingest.json', 'keys/signing-keys.json']
+    const files = ['operator.json', 'services/broker.json', 'services/ingest.json']
     const read = () => files.map((file) => readFileSync(join(data.path, file), 'utf8'))
-    const before = read()
+    const keys = async () => (await fetch(`${provisioning.url}/.well-known/jwks.json`)).text()
+    const before = [...read(), await keys()]
     const { credential } = await provisioning.operator.json<IssuedCredential>(
       '/v1/devices',
       post({ deviceId: 'd1' }),
@@ -363,7 +365,7 @@ describe('a restart of provisioning', () => {
 
     await eventually(() => events.some(({ type }) => type === 'lot'))
     expect(events.map(({ type }) => type)).toEqual(['snapshot', 'lot'])
-    expect(read()).toEqual(before)
+    expect([...read(), await keys()]).toEqual(before)
     await expect(tokensOf(credential, audiences.broker).get()).resolves.toBeDefined()
     stream.stop()
     expect(await provisioning.program.stop()).toBe(0)
