@@ -30,6 +30,8 @@ async function run({ credentialsFile, audience, scope }: PeerOrder): Promise<voi
         redirect_uris: [],
         response_types: [],
         token_endpoint_auth_method: 'client_secret_basic',
+        // No id token is ever made; its default, RS256, is refused without such a key.
+        id_token_signed_response_alg: 'ES256',
         scope,
       }
     })
