@@ -42,6 +42,8 @@ export interface RegistryView {
   findClient(oauthClientId: string): Promise<Client | undefined>
   /** Clients that are no devices. */
   clients(page: Page): Promise<readonly Client[]>
+  /** How many devices are in each state, and how many clients are no devices. */
+  counts(): Promise<{ readonly devices: Readonly<Record<DeviceState, number>>; readonly clients: number }>
   /** How many clients have a grant for the API. */
   clientsGranted(audience: string): Promise<number>
   /** Oldest first, revoked and expired ones included. */

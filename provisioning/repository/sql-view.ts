@@ -2,7 +2,7 @@
 import type { Api, Client } from '../../core/contract/client.ts'
 import type { Alarm, Command, DesiredConfig, Presence } from '../../core/contract/downlink.ts'
 import type { EnrolKey, Enrolment } from '../../core/contract/enrolment.ts'
-import type { Device, Lot } from '../../core/contract/registry.ts'
+import type { Device, DeviceState, Lot } from '../../core/contract/registry.ts'
 import type { DeviceFilter, Page, RegistryView, StoredSigningKey } from './repository.ts'
 import type { SqlReader, SqlValue } from './sql.ts'
 import {
@@ -69,6 +69,14 @@ export function createSqlView(db: SqlReader, now: () => number): RegistryView {
         after ?? '',
         limit,
       ),
+    async counts() {
+      const devices = { registered: 0, enrolled: 0, active: 0, suspended: 0, retired: 0 }
+      const byState = 'SELECT state, count(*) AS devices FROM devices GROUP BY state'
+      for (const row of await db.all<{ state: DeviceState; devices: number }>(byState))
+        devices[row.state] = row.devices
+      const others = "SELECT count(*) AS clients FROM clients WHERE kind IN ('service', 'command-line')"
+      return { devices, clients: (await db.all<{ clients: number }>(others))[0]?.clients ?? 0 }
+    },
     async clientsGranted(audience) {
       const sql = 'SELECT count(*) AS clients FROM client_audiences WHERE audience = ?'
       return (await db.all<{ clients: number }>(sql, audience))[0]?.clients ?? 0

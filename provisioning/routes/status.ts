@@ -1,12 +1,11 @@
 /** What a caller is, and how this server stands (`/v1/whoami`, `/v1/status`). */
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import type { DeviceState } from '../../core/contract/registry.ts'
 import type { RegistryView } from '../repository/repository.ts'
 import { type Desk, strict } from './desk.ts'
 
 export interface StatusRouteParts {
-  readonly repository: Pick<RegistryView, 'devices' | 'clients' | 'signingKeys'>
+  readonly repository: Pick<RegistryView, 'counts' | 'signingKeys'>
   readonly version: string
   /** Monotonic, in seconds since the program began. */
   readonly uptimeSec: () => number
@@ -67,15 +66,10 @@ export function registerStatusRoutes(
     },
     async () => {
       const { repository, version, uptimeSec } = parts()
-      const [devices, clients, keys] = await Promise.all([
-        countDevices(repository),
-        countClients(repository),
-        repository.signingKeys(),
-      ])
+      const [counts, keys] = await Promise.all([repository.counts(), repository.signingKeys()])
       return {
         version,
-        devices,
-        clients,
+        ...counts,
         // Never the private half, sealed or not.
         signingKeys: keys.map(({ kid, alg, createdAtMs, signsFromMs, signsUntilMs, publishedUntilMs }) => ({
           kid,
@@ -89,40 +83,4 @@ export function registerStatusRoutes(
       }
     },
   )
-}
-
-const pageRows = 1000
-
-async function countDevices(repository: Pick<RegistryView, 'devices'>): Promise<Record<DeviceState, number>> {
-  const counts = { registered: 0, enrolled: 0, active: 0, suspended: 0, retired: 0 }
-  for await (const { state } of each(
-    (after) => repository.devices({ after, limit: pageRows }),
-    ({ deviceId }) => deviceId,
-  ))
-    counts[state]++
-  return counts
-}
-
-async function countClients(repository: Pick<RegistryView, 'clients'>): Promise<number> {
-  let count = 0
-  for await (const _ of each(
-    (after) => repository.clients({ after, limit: pageRows }),
-    ({ oauthClientId }) => oauthClientId,
-  ))
-    count++
-  return count
-}
-
-async function* each<Row>(
-  read: (after: string | undefined) => Promise<readonly Row[]>,
-  cursorOf: (row: Row) => string,
-): AsyncGenerator<Row> {
-  let after: string | undefined
-  for (;;) {
-    const rows = await read(after)
-    yield* rows
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < pageRows) return
-    after = cursorOf(last)
-  }
 }
