@@ -62,7 +62,10 @@ export function createAccess(options: {
 }
 
 /** Whether a token that is good in itself is void, as the registry stands. Pure. */
-export function isRevoked(principal: Principal, access: ClientAccess | undefined): boolean {
+export function isRevoked(
+  principal: Pick<Principal, 'issuedAtSec' | 'credentialId'>,
+  access: ClientAccess | undefined,
+): boolean {
   if (access === undefined) return true
   const { credentials, deviceState, revokedAtMs } = access
   if (deviceState !== undefined && !mayAuthenticate(deviceState)) return true

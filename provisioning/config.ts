@@ -4,6 +4,7 @@ import { FleetError } from '../core/contract/errors.ts'
 import { readDataDir, readSettings, type SettingsSource } from '../core/runtime/env.ts'
 import type { TlsFiles } from '../core/runtime/http.ts'
 import { serverSettings, tlsFaults, tlsFilesOf } from '../core/runtime/settings.ts'
+import { pepperPattern } from './oauth/pepper.ts'
 
 const name = { section: 'provisioning', prefix: 'LOTWATCH_PROVISIONING' } as const
 
@@ -30,6 +31,29 @@ export const provisioningSettings = Type.Object({
     maximum: 86_400,
     description: 'life of an access token in seconds',
   }),
+  errors: Type.Enum(['rfc', 'auth0'], {
+    default: 'rfc',
+    description:
+      'in whose words the token endpoint refuses: RFC 6749’s, or Auth0’s for clients that look at them',
+  }),
+  keyRotation: Type.String({
+    default: '23 4 1 * *',
+    description: 'when the next signing key is made: a cron expression, UTC',
+  }),
+  keyPublishedBeforeSec: Type.Integer({
+    default: 3600,
+    minimum: 0,
+    maximum: 30 * 86_400,
+    description:
+      'how long a signing key is published before it signs; above the 300 s that verifiers keep the key set',
+  }),
+  pepper: Type.Optional(
+    Type.String({
+      pattern: pepperPattern,
+      description:
+        '32 bytes, base64url, under which secrets are hashed and keys sealed; absent: made at first start, in keys/pepper.json',
+    }),
+  ),
   credentialUnusedDays: Type.Integer({
     default: 90,
     minimum: 0,

@@ -16,23 +16,29 @@ import { type ProvisioningConfig, readProvisioningConfig } from './config.ts'
 import { Feed } from './feed.ts'
 import { makeDataFolder } from './files.ts'
 import { createOwnIssuer } from './issuer/own.ts'
-import { createDecisionLog } from './oauth/decision-log.ts'
+import { createAuthenticator } from './oauth/authenticator.ts'
+import { createBrake } from './oauth/guards/brake.ts'
 import { createDecisions } from './oauth/guards/decisions.ts'
 import { createExplain } from './oauth/guards/explain.ts'
 import { createQuotas } from './oauth/guards/quotas.ts'
-import { openPepper, openSigningKeys } from './oauth/keys.ts'
+import { openSigningKeys } from './oauth/keys.ts'
+import { openPepper } from './oauth/pepper.ts'
 import { createSecretHasher } from './oauth/secret.ts'
 import { createSigner } from './oauth/signer.ts'
 import { createTokenEndpoint } from './oauth/token-endpoint.ts'
+import { createIssuedTokens } from './oauth/tokens.ts'
 import { brokerOf, createRegistry } from './registry.ts'
 import type { RegistryRepository } from './repository/repository.ts'
 import { openSqliteRepository } from './repository/sqlite.ts'
 import { type HttpParts, registerRoutes } from './routes.ts'
+import { createSealer } from './seal.ts'
 import { ensureServices, wellKnownClients } from './services.ts'
 import { startUpkeep } from './upkeep.ts'
 import { createUsage } from './usage.ts'
 
 const usageFlushMs = 2000
+/** The longest life of a token, with the skew of who verifies it. */
+const tokenLifeMaxMs = (86_400 + 60) * 1000
 const now = () => Date.now()
 const { version } = packageFile
 
@@ -81,11 +87,15 @@ async function open(
   repository: RegistryRepository,
   log: Log,
 ): Promise<Parts> {
-  const keysDir = join(config.dataDir, 'keys')
-  const keys = await openSigningKeys(keysDir, now())
-  // The first client there ever is: without it there are no hashes either.
-  const mayMake = (await repository.findClient('broker')) === undefined
-  const pepper = openPepper(keysDir, { mayMake, randomBytes })
+  const folder = join(config.dataDir, 'keys')
+  const pepper = await openPepper({ repository, folder, setting: config.pepper, randomBytes })
+  const keys = await openSigningKeys({
+    repository,
+    sealer: createSealer(pepper, 'signing keys'),
+    issuer: issuerUrl,
+    times: { publishedBeforeMs: config.keyPublishedBeforeSec * 1000, tokenLifeMaxMs },
+    now,
+  })
   const hash = createSecretHasher(pepper)
   const issuer = createOwnIssuer({ issuerUrl, hash, randomBytes })
   const ca = config.caFile === undefined ? undefined : readCa(config.caFile)
@@ -102,37 +112,51 @@ async function open(
     usage.flush().catch((error: unknown) => log.warn('usage.lost', { error: error as Error }))
   const flushing = setInterval(flushUsage, usageFlushMs)
   const { credentials } = registry
-  const { credentialUnusedDays } = config
-  const upkeep = startUpkeep({ credentials, repository, credentialUnusedDays, now, log })
+  const { credentialUnusedDays, keyRotation } = config
+  const upkeep = startUpkeep({ credentials, keys, keyRotation, repository, credentialUnusedDays, now, log })
   const decisions = createDecisions({ repository, log, nowMs: () => performance.now() })
   const quotas = createQuotas(repository)
   const explain = createExplain({ repository, quotas, lifeSec: config.tokenLifeSec, now })
-  const token = createTokenEndpoint({
+  const { errors } = config
+  const brake = createBrake({ nowMs: () => performance.now() })
+  const authenticator = createAuthenticator({
     repository,
     hash,
-    signer: createSigner({
-      issuer: issuerUrl,
-      key: keys.signing,
-      lifeSec: config.tokenLifeSec,
-      newTokenId: randomUUID,
-    }),
+    audiences: [issuerUrl, issuer.tokenEndpoint],
+    now,
+  })
+  const token = createTokenEndpoint({
+    repository,
+    authenticator,
+    signer: createSigner({ issuer: issuerUrl, keys, lifeSec: config.tokenLifeSec, newTokenId: randomUUID }),
+    brake,
+    quotas,
+    rules: undefined,
+    record: decisions.record,
+    newDecisionId: () => `dec_${randomUUID()}`,
+    errors,
     now,
     delay,
     used: usage.used,
-    log: createDecisionLog(log, () => performance.now()),
+    activated: usage.activated,
+    boardSeen: (deviceId, board) =>
+      void registry.boards
+        .seen(deviceId, board)
+        .catch((error: unknown) => log.warn('board.unnoted', { deviceId, error: error as Error })),
   })
+  const tokens = createIssuedTokens({ issuer: issuerUrl, keys, repository, changes: registry.changes, now })
   const verifier = createVerifier({
     issuers: [
       {
         issuer: issuerUrl,
         audience: audiences.provisioning,
-        algorithms: [keys.signing.alg],
+        algorithms: ['ES256'],
         dialect: 'rfc9068',
         jwksUri: 'in-process',
       },
     ],
     // Its own keys are at hand: no way round over the network to itself.
-    fetch: async () => Response.json(keys.jwks),
+    fetch: async () => Response.json(await keys.jwks()),
     now,
   })
   const access = createAccess({ verifier, repository, now })
@@ -140,6 +164,10 @@ async function open(
     issuer,
     keys,
     token,
+    tokens,
+    authenticator,
+    brake,
+    errors,
     decisions,
     explain,
     access,
@@ -150,6 +178,7 @@ async function open(
     uptimeSec: () => process.uptime(),
     async stop() {
       clearInterval(flushing)
+      brake.stop()
       await upkeep.stop()
       await flushUsage()
       await decisions.stop()

@@ -7,6 +7,7 @@ import type { CredentialFile } from '../core/contract/credential.ts'
 import { audiences } from '../core/contract/principal.ts'
 import type { Issuer } from './issuer/issuer.ts'
 import { type Apis, createApis } from './registry/apis.ts'
+import { type Boards, createBoards } from './registry/boards.ts'
 import { type Changes, createChanges } from './registry/changes.ts'
 import { type Clients, createClients } from './registry/clients.ts'
 import { type Credentials, createCredentials } from './registry/credentials.ts'
@@ -37,6 +38,7 @@ export interface Registry {
   readonly apis: Apis
   readonly lots: Lots
   readonly devices: Devices
+  readonly boards: Boards
 }
 
 export function createRegistry(options: RegistryOptions): Registry {
@@ -49,6 +51,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     clients: createClients({ repository, changes, credentials, builtIn: builtInClients }),
     apis: createApis({ changes }),
     lots: createLots({ changes }),
+    boards: createBoards({ changes, now: options.now }),
     devices: createDevices({ repository, changes, credentials, now: options.now }),
   }
 }

@@ -12,6 +12,7 @@ import { type DecisionRouteParts, registerDecisionRoutes } from './routes/decisi
 import { createDesk } from './routes/desk.ts'
 import { type DeviceRouteParts, registerDeviceRoutes } from './routes/devices.ts'
 import { type FeedRouteParts, registerFeedRoutes } from './routes/feed.ts'
+import { type KeyRouteParts, registerKeyRoutes } from './routes/keys.ts'
 import { type LotRouteParts, registerLotRoutes } from './routes/lots.ts'
 import { registerStatusRoutes, type StatusRouteParts } from './routes/status.ts'
 
@@ -21,6 +22,7 @@ export type HttpParts = OAuthParts &
   AuditRouteParts &
   DecisionRouteParts &
   DeviceRouteParts &
+  KeyRouteParts &
   LotRouteParts &
   FeedRouteParts &
   StatusRouteParts
@@ -44,6 +46,7 @@ export function registerRoutes(
     registerApiRoutes(api, desk, parts)
     registerAuditRoutes(api, desk, parts)
     registerDecisionRoutes(api, desk, parts)
+    registerKeyRoutes(api, desk, parts)
     registerLotRoutes(api, desk, parts)
     registerDeviceRoutes(api, desk, parts)
     registerFeedRoutes(api, desk, parts)

@@ -1,9 +1,10 @@
 /**
- * What provisioning does by the clock, in UTC (node-cron): it retires credentials that nobody uses any more, and forgets
- * what nobody can ask for any more. Signing keys have their own schedule (`oauth/`).
+ * What provisioning does by the clock, in UTC (node-cron): it retires credentials that nobody uses any more, makes
+ * the next signing keys, and forgets what nobody can ask for any more.
  */
 import { schedule } from 'node-cron'
 import type { Log } from '../core/runtime/log.ts'
+import type { SigningKeys } from './oauth/keys.ts'
 import type { Credentials } from './registry/credentials.ts'
 import type { RegistryRepository } from './repository/repository.ts'
 
@@ -13,6 +14,9 @@ export interface Upkeep {
 }
 
 export interface UpkeepOptions {
+  readonly keys: Pick<SigningKeys, 'rotate' | 'refresh'>
+  /** When the next signing key is made: a cron expression. */
+  readonly keyRotation: string
   readonly credentials: Pick<Credentials, 'retireUnused'>
   readonly repository: Pick<RegistryRepository, 'prune'>
   /** 0: credentials are not retired. */
@@ -56,6 +60,8 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
 
   const tasks = [
     at(options.pruneAt ?? '41 * * * *', 'prune', () => repository.prune()),
+    at('* * * * *', 'refresh_keys', () => options.keys.refresh()),
+    at(options.keyRotation, 'rotate_keys', async () => void (await options.keys.rotate('provisioning'))),
     ...(credentialUnusedDays === 0 ? [] : [at(options.retireAt ?? '17 3 * * *', 'retire', retire)]),
   ]
   return {

@@ -1,118 +1,163 @@
 /**
- * The keys of our own authorization server, in files of mode 0600: those that sign tokens, and the pepper of the
- * secrets' hashes. Made at first start. The file of the signing keys holds several, of which one signs.
+ * The signing keys of our own authorization server, kept in the registry with their private halves sealed, so that all
+ * processes on one registry sign with the same ones. When each signs and is published is in key-schedule.ts.
  */
-import { join } from 'node:path'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose'
-import { type Static, Type } from 'typebox'
-import { Value } from 'typebox/value'
 import { FleetError } from '../../core/contract/errors.ts'
-import { readFileIfAny, writePrivateFile } from '../files.ts'
+import type { RegistryRepository, RegistryView, StoredSigningKey } from '../repository/repository.ts'
+import type { Sealer } from '../seal.ts'
+import { certificateOf } from './certificate.ts'
+import {
+  expiredKeys,
+  hasSuccessor,
+  type KeyTimes,
+  publishedKeys,
+  signingKeyOf,
+  successionOf,
+} from './key-schedule.ts'
 import type { SigningKey } from './signer.ts'
 
-const Base64Url = Type.String({ pattern: '^[A-Za-z0-9_-]{43}$' })
-
-const SigningKeysFile = Type.Object({
-  v: Type.Literal(1),
-  /** The `kid` that signs; the others are published, so that what they signed stays good. */
-  signing: Type.String(),
-  keys: Type.Array(
-    Type.Object({
-      kid: Type.String({ minLength: 1 }),
-      alg: Type.Literal('ES256'),
-      createdAtMs: Type.Integer(),
-      privateKey: Type.Object({
-        kty: Type.Literal('EC'),
-        crv: Type.Literal('P-256'),
-        x: Base64Url,
-        y: Base64Url,
-        d: Base64Url,
-      }),
-    }),
-    { minItems: 1 },
-  ),
-})
-type SigningKeysFile = Static<typeof SigningKeysFile>
-
-const PepperFile = Type.Object({ v: Type.Literal(1), pepper: Base64Url })
+export type SigningAlg = StoredSigningKey['alg']
 
 export interface SigningKeys {
-  readonly signing: SigningKey
-  /** RFC 7517: the public halves of all keys. */
-  readonly jwks: { readonly keys: readonly JWK[] }
+  /** The key that signs now; made when there is none of the algorithm yet. */
+  signing(alg: SigningAlg): Promise<SigningKey>
+  /** RFC 7517: the public halves of all keys that anybody could need. */
+  jwks(): Promise<{ readonly keys: readonly JWK[] }>
+  /**
+   * Makes the next key of each algorithm in use, or of one: published now, signing after a while. Where one is on its
+   * way already nothing happens.
+   * @returns the new ones
+   */
+  rotate(actor: string, alg?: SigningAlg): Promise<readonly StoredSigningKey[]>
+  /** Forgets what no token needs any more, and reads what other processes have made. To be called now and then. */
+  refresh(): Promise<void>
 }
 
-/** @throws FleetError `config.invalid` when the file is there and holds no keys */
-export async function openSigningKeys(folder: string, nowMs: number): Promise<SigningKeys> {
-  const path = join(folder, 'signing-keys.json')
-  const file = readJson(path, SigningKeysFile) ?? (await makeSigningKeys(path, nowMs))
-  const signing = file.keys.find(({ kid }) => kid === file.signing)
-  if (signing === undefined) throw unusable(path, `there is no key ${file.signing}`)
-  const privateKey = await importJWK(signing.privateKey, signing.alg)
-  if (privateKey instanceof Uint8Array) throw unusable(path, 'not a key pair')
+export interface SigningKeysOptions {
+  readonly repository: Pick<RegistryRepository, 'change' | 'signingKeys'>
+  readonly sealer: Sealer
+  /** In the certificates of RSA keys. */
+  readonly issuer: string
+  readonly times: KeyTimes
+  /** Wall clock, Unix milliseconds. */
+  readonly now: () => number
+}
+
+/** With at least one ES256 key. @throws FleetError `config.invalid` when the keys were sealed under another pepper */
+export async function openSigningKeys(options: SigningKeysOptions): Promise<SigningKeys> {
+  const { repository, sealer, times, now } = options
+  let stored: readonly StoredSigningKey[] = []
+  /** Private halves by `kid`, opened once. */
+  const opened = new Map<string, SigningKey>()
+
+  async function refresh(): Promise<void> {
+    stored = await repository.signingKeys()
+    const gone = expiredKeys(stored, now())
+    if (gone.length === 0) return
+    const kids = gone.map(({ kid }) => kid)
+    stored = await repository.change(async (view) => {
+      const keys = await view.signingKeys()
+      const changes = kids.map((kid) => ({
+        audit: { actor: 'provisioning', verb: 'signing_key.retired', subject: kid } as const,
+        removeSigningKeys: [kid],
+      }))
+      return { changes, answer: keys.filter(({ kid }) => !kids.includes(kid)) }
+    })
+    for (const kid of kids) opened.delete(kid)
+  }
+
+  async function open(key: StoredSigningKey): Promise<SigningKey> {
+    const known = opened.get(key.kid)
+    if (known !== undefined) return known
+    const jwk = JSON.parse(await sealer.unseal(key.sealedPrivateKey)) as JWK
+    const privateKey = await importJWK(jwk, key.alg)
+    if (privateKey instanceof Uint8Array) throw new Error(`${key.kid} is no key pair`)
+    const signing: SigningKey = { kid: key.kid, alg: key.alg, privateKey }
+    opened.set(key.kid, signing)
+    return signing
+  }
+
+  async function make(alg: SigningAlg) {
+    const { privateKey, publicKey } = await generateKeyPair(alg, {
+      extractable: true,
+      ...(alg === 'RS256' ? { modulusLength: 2048 } : {}),
+    })
+    const jwk = await exportJWK(publicKey)
+    const kid = await calculateJwkThumbprint(jwk)
+    const x5c = alg === 'RS256' ? await certificateOf({ privateKey, publicKey }, options.issuer, now()) : []
+    return {
+      kid,
+      alg,
+      createdAtMs: now(),
+      publicKey: JSON.stringify({ ...jwk, alg, use: 'sig', kid, ...(x5c.length === 0 ? {} : { x5c }) }),
+      sealedPrivateKey: await sealer.seal(JSON.stringify(await exportJWK(privateKey))),
+    }
+  }
+
+  /** @param isWanted decided where no other process makes keys meanwhile */
+  async function add(
+    actor: string,
+    algs: readonly SigningAlg[],
+    isWanted: (keys: readonly StoredSigningKey[], alg: SigningAlg) => boolean,
+  ): Promise<readonly StoredSigningKey[]> {
+    const made = await Promise.all(algs.map(make))
+    const { keys, added } = await repository.change(async (view: RegistryView) => {
+      const before = await view.signingKeys()
+      const wanted = made.filter(({ alg }) => isWanted(before, alg))
+      const after = wanted.flatMap((key) => successionOf(before, key, now(), times))
+      const changed = new Set(after.map(({ kid }) => kid))
+      const keys = [...before.filter(({ kid }) => !changed.has(kid)), ...after]
+      const added = after.filter(({ kid }) => wanted.some((key) => key.kid === kid))
+      const changes = added.map(({ kid, alg, signsFromMs }) => ({
+        audit: { actor, verb: 'signing_key.made', subject: kid, after: { alg, signsFromMs } } as const,
+        signingKeys: after.filter((key) => key.alg === alg),
+      }))
+      return { changes, answer: { keys, added } }
+    })
+    stored = keys
+    return added
+  }
+
+  const current = (alg: SigningAlg) => signingKeyOf(stored, alg, now())
+
+  await refresh()
+  await ensure('ES256')
+  for (const key of publishedKeys(stored, now())) {
+    try {
+      await open(key)
+    } catch (cause) {
+      const faults = [`the signing key ${key.kid} cannot be opened with this pepper`]
+      throw new FleetError('config.invalid', 'signing keys cannot be opened', { cause, faults })
+    }
+  }
+
+  async function ensure(alg: SigningAlg): Promise<StoredSigningKey> {
+    if (current(alg) === undefined) await refresh()
+    if (current(alg) === undefined)
+      await add('provisioning', [alg], (keys) => signingKeyOf(keys, alg, now()) === undefined)
+    const key = current(alg)
+    if (key === undefined) throw new Error(`there is no ${alg} key`)
+    return key
+  }
+
   return {
-    signing: { kid: signing.kid, alg: signing.alg, privateKey },
-    jwks: {
-      keys: file.keys.map(({ kid, alg, privateKey: { d: _, ...publicKey } }) => ({
-        ...publicKey,
-        alg,
-        use: 'sig',
-        kid,
-      })),
+    async signing(alg) {
+      return open(current(alg) ?? (await ensure(alg)))
     },
+    async jwks() {
+      // Another process may have made one a moment ago.
+      stored = await repository.signingKeys()
+      return { keys: publishedKeys(stored, now()).map(({ publicKey }) => JSON.parse(publicKey) as JWK) }
+    },
+    rotate(actor, alg) {
+      const inUse = new Set(publishedKeys(stored, now()).map((key) => key.alg))
+      return add(
+        actor,
+        alg === undefined ? [...inUse] : [alg],
+        (keys, one) => !hasSuccessor(keys, one, now()),
+      )
+    },
+    refresh,
   }
-}
-
-async function makeSigningKeys(path: string, nowMs: number): Promise<SigningKeysFile> {
-  const { privateKey } = await generateKeyPair('ES256', { extractable: true })
-  const jwk = await exportJWK(privateKey)
-  const kid = await calculateJwkThumbprint(jwk)
-  const file = Value.Parse(SigningKeysFile, {
-    v: 1,
-    signing: kid,
-    keys: [{ kid, alg: 'ES256', createdAtMs: nowMs, privateKey: jwk }],
-  })
-  writePrivateFile(path, JSON.stringify(file))
-  return file
-}
-
-/**
- * @param mayMake false when the registry holds hashes already: with a new pepper none of them would fit any more
- * @throws FleetError `config.invalid` when the file is unusable, or is gone and may not be made
- */
-export function openPepper(
-  folder: string,
-  options: { mayMake: boolean; randomBytes: (count: number) => Uint8Array },
-): Uint8Array {
-  const path = join(folder, 'pepper.json')
-  const pepper = readJson(path, PepperFile)?.pepper
-  if (pepper !== undefined) return Buffer.from(pepper, 'base64url')
-  if (!options.mayMake)
-    throw unusable(
-      path,
-      'is missing, and no client secret of this registry can be checked without it; restore it',
-    )
-  const made = options.randomBytes(32)
-  writePrivateFile(path, JSON.stringify({ v: 1, pepper: Buffer.from(made).toString('base64url') }))
-  return made
-}
-
-function readJson<Schema extends typeof SigningKeysFile | typeof PepperFile>(
-  path: string,
-  schema: Schema,
-): Static<Schema> | undefined {
-  const text = readFileIfAny(path)
-  if (text === undefined) return undefined
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw unusable(path, 'is not JSON') // the parser's words would quote the content
-  }
-  if (!Value.Check(schema, value)) throw unusable(path, 'does not hold what it should')
-  return value
-}
-
-function unusable(path: string, fault: string): FleetError {
-  return new FleetError('config.invalid', 'a key file cannot be used', { faults: [`${path}: ${fault}`] })
 }

@@ -1,21 +1,25 @@
-/** Access tokens in the profile of RFC 9068, signed with the key that is in use. */
+/** Access tokens: in the profile of RFC 9068, or as Auth0's classic ones, signed with the key that is in use. */
 import { type CryptoKey, SignJWT } from 'jose'
+import type { Api } from '../../core/contract/client.ts'
 import { type AclRule, deviceAcl } from '../../core/contract/principal.ts'
+import type { SigningKeys } from './keys.ts'
 
 /** What a token says, all but when and by whom. */
 export interface TokenSubject {
   readonly oauthClientId: string
   readonly credentialId: string
-  readonly audience: string
+  readonly api: Pick<Api, 'audience' | 'alg' | 'dialect' | 'tokenLifeSec'>
   readonly scopes: readonly string[]
   readonly isDevice: boolean
   /** An analyst's limit; undefined is none. */
   readonly lots: readonly string[] | undefined
+  /** Added by rules; none of ours can be among them. */
+  readonly claims: Readonly<Record<string, unknown>>
 }
 
 export interface SigningKey {
   readonly kid: string
-  readonly alg: 'ES256'
+  readonly alg: Api['alg']
   readonly privateKey: CryptoKey
 }
 
@@ -32,19 +36,31 @@ export interface SignedToken {
 
 export interface SignerOptions {
   readonly issuer: string
-  readonly key: SigningKey
+  readonly keys: Pick<SigningKeys, 'signing'>
+  /** For APIs that say nothing about it. */
   readonly lifeSec: number
   readonly newTokenId: () => string
 }
 
-export function createSigner({ issuer, key, lifeSec, newTokenId }: SignerOptions): Signer {
-  const header = { alg: key.alg, typ: 'at+jwt', kid: key.kid }
+export function createSigner({ issuer, keys, lifeSec: lifeDefaultSec, newTokenId }: SignerOptions): Signer {
   return {
     async sign(subject, nowSec) {
+      const { api } = subject
+      const { kid, alg, privateKey } = await keys.signing(api.alg)
       const tokenId = newTokenId()
-      const claims = { iss: issuer, ...claimsOf(subject), iat: nowSec, exp: nowSec + lifeSec, jti: tokenId }
+      const lifeSec = api.tokenLifeSec ?? lifeDefaultSec
+      // Ours last: whatever a rule adds, it cannot stand in for one of them.
+      const claims = {
+        ...subject.claims,
+        iss: issuer,
+        ...claimsOf(subject),
+        iat: nowSec,
+        exp: nowSec + lifeSec,
+        jti: tokenId,
+      }
+      const typ = api.dialect === 'auth0' ? 'JWT' : 'at+jwt'
       return {
-        token: await new SignJWT(claims).setProtectedHeader(header).sign(key.privateKey),
+        token: await new SignJWT(claims).setProtectedHeader({ alg, typ, kid }).sign(privateKey),
         tokenId,
         lifeSec,
       }
@@ -57,12 +73,13 @@ interface SubjectClaims {
 }
 
 function claimsOf(subject: TokenSubject): SubjectClaims {
-  const { oauthClientId, credentialId, audience, scopes, isDevice, lots } = subject
+  const { oauthClientId, credentialId, api, scopes, isDevice, lots } = subject
   return {
-    // RFC 9068 §2.2: without a resource owner, the subject is the client.
-    sub: oauthClientId,
-    client_id: oauthClientId,
-    aud: audience,
+    ...(api.dialect === 'auth0'
+      ? { sub: `${oauthClientId}@clients`, azp: oauthClientId, gty: 'client-credentials' }
+      : // RFC 9068 §2.2: without a resource owner, the subject is the client.
+        { sub: oauthClientId, client_id: oauthClientId }),
+    aud: api.audience,
     cred: credentialId,
     ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
     ...(isDevice ? { device_id: oauthClientId, acl: deviceAcl(new Set(scopes)) } : {}),

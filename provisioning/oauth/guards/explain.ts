@@ -24,7 +24,17 @@ export type AskRules = (request: {
   readonly client: Client
   readonly audience: string
   readonly scopes: readonly string[]
+  /** Who asks; absent where nobody does and it is only explained. */
+  readonly from?: TokenRequestFrom
 }) => Promise<RulesVerdict>
+
+/** What rules may know of the request itself: never a secret. */
+export interface TokenRequestFrom {
+  readonly address: string
+  readonly userAgent: string | undefined
+  /** Parameters of the body without those that authenticate. */
+  readonly parameters: Readonly<Record<string, string>>
+}
 
 export type Explain = (request: ExplainRequest) => Promise<Explanation>
 
