@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { root } from './build.mjs'
 import { generatedFiles } from './generated.ts'
 
-const files = generatedFiles(root)
+const files = await generatedFiles(root)
 for (const [path, text] of files) {
   const target = join(root, path)
   if (textOf(target) === text) continue

@@ -3,7 +3,11 @@
  * as a TypeBox object is written, so a new one needs nothing here. Pure.
  */
 import { Type } from 'typebox'
+import * as client from '../core/contract/client.ts'
 import * as credential from '../core/contract/credential.ts'
+import * as decision from '../core/contract/decision.ts'
+import * as downlink from '../core/contract/downlink.ts'
+import * as enrolment from '../core/contract/enrolment.ts'
 import { feedEvents, Revocation } from '../core/contract/feed.ts'
 import * as fleet from '../core/contract/fleet.ts'
 import * as handover from '../core/contract/handover.ts'
@@ -13,7 +17,20 @@ import * as query from '../core/contract/query.ts'
 import * as reading from '../core/contract/reading.ts'
 import * as registry from '../core/contract/registry.ts'
 
-const modules: readonly object[] = [credential, fleet, handover, payload, principal, query, reading, registry]
+const modules: readonly object[] = [
+  client,
+  credential,
+  decision,
+  downlink,
+  enrolment,
+  fleet,
+  handover,
+  payload,
+  principal,
+  query,
+  reading,
+  registry,
+]
 
 /** Path below the project's folder → text. */
 export function schemaFiles(): ReadonlyMap<string, string> {

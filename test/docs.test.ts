@@ -26,8 +26,8 @@ function codeIn(page: string): string[] {
   return [...page.replace(/^```.*?^```/gms, '').matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '')
 }
 
-describe('what is written from the code', () => {
-  const generated = generatedFiles(root)
+describe('what is written from the code', async () => {
+  const generated = await generatedFiles(root)
 
   it.each([...generated.keys()])('%s is fresh (else: npm run schemas)', (path) => {
     expect(existsSync(join(root, path)) ? read(path) : '').toBe(generated.get(path))
@@ -67,7 +67,7 @@ describe('the settings', () => {
 
 describe('the contract', () => {
   const routeFiles = readSources(root, ['core', 'broker', 'ingest', 'provisioning']).filter(({ path }) =>
-    /(routes|http)\.ts$/.test(path),
+    /(routes(\/[\w-]+)?|http)\.ts$/.test(path),
   )
 
   it('has every route', () => {
