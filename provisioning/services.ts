@@ -90,7 +90,10 @@ export async function ensureServices(options: ServicesOptions): Promise<void> {
   }
 }
 
-/** A file whose credential is live keeps its secret and gets today's addresses; any other is as good as missing. */
+/**
+ * A file whose credential is live keeps its secret and gets today's addresses; any other is as good as missing. One that
+ * ends by itself is on its way out: somebody has rotated it.
+ */
 async function ensureCredentialFile(
   path: string,
   oauthClientId: string,
@@ -101,7 +104,7 @@ async function ensureCredentialFile(
   const live = (await repository.findAccess(oauthClientId))?.credentials ?? []
   if (
     held?.client_id === oauthClientId &&
-    live.some(({ credentialId }) => credentialId === held.credentialId)
+    live.some(({ credentialId, expiresAtMs }) => credentialId === held.credentialId && expiresAtMs === null)
   ) {
     const { ca: _, ...rest } = held
     const current = toText({

@@ -261,6 +261,36 @@ describe('clients, over HTTP', () => {
     await reading
   })
 
+  it('are admitted with tokens of the key before and the key after a rotation', async () => {
+    const own = makeDataDir()
+    const started = await startProvisioning(own.path, { LOTWATCH_PROVISIONING_KEY_PUBLISHED_BEFORE_SEC: '0' })
+    const credential = readCredentialFile(join(own.path, 'operator.json'))
+    const statusOf = async (token: string) =>
+      (await fetch(`${started.url}/v1/lots`, { headers: { authorization: `Bearer ${token}` } })).status
+    const kidOf = (token: string) =>
+      JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
+
+    const before = await tokenOf(credential)
+    expect(await statusOf(before)).toBe(200)
+    await started.operator.json('/v1/keys/rotate', post({}))
+    const after = await tokenOf(credential)
+
+    expect(kidOf(after)).not.toBe(kidOf(before))
+    expect([await statusOf(before), await statusOf(after)]).toEqual([200, 200])
+    await started.program.stop()
+    own.remove()
+  })
+
+  it('are refused with a token that an operator has voided, and admitted with another one', async () => {
+    const credential = await register('voided')
+    const [one, other] = [await tokenOf(credential), await tokenOf(credential)]
+    expect(await statusWith(one)).toBe(200)
+
+    await operator().json('/v1/tokens/revoke', post({ token: one }))
+
+    expect([await statusWith(one), await statusWith(other)]).toEqual([401, 200])
+  })
+
   it('whose identifier the secret was shown for get it again under the same key, also after a kill', async () => {
     const own = makeDataDir()
     const env = { LOTWATCH_PROVISIONING_PORT: String(await freePort()) }

@@ -390,6 +390,23 @@ describe('a restart of provisioning', () => {
     data.remove()
   })
 
+  it('gives a service whose credential was rotated a new one, before the old one ends', async () => {
+    const data = makeDataDir()
+    const first = await startProvisioning(data.path)
+    const ingest = readCredentialFile(join(data.path, 'services/ingest.json'))
+    await first.operator.json('/v1/clients/ingest/rotate', post({ graceSec: 600 }))
+    await first.program.stop()
+
+    const second = await startProvisioning(data.path)
+
+    const renewed = readCredentialFile(join(data.path, 'services/ingest.json'))
+    expect(renewed.credentialId).not.toBe(ingest.credentialId)
+    for (const credential of [ingest, renewed])
+      await expect(tokensOf(credential, audiences.provisioning).get()).resolves.toBeDefined()
+    await second.program.stop()
+    data.remove()
+  })
+
   it('under another address rewrites the credential files with it and keeps their secrets', async () => {
     const data = makeDataDir()
     const first = await startProvisioning(data.path)

@@ -192,6 +192,18 @@ describe('clients', () => {
     ).rejects.toMatchObject({ code: 'request.replay' })
   })
 
+  it('that are registered many times at once under one key are registered once', async () => {
+    const idempotency = { key: 'key-000001', requestHash: 'a' }
+
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => clients().register({ ...operator, idempotency }, analyst)),
+    )
+
+    expect(new Set(answers.map(({ credential }) => credential.client_secret)).size).toBe(1)
+    expect(await kit.verbs()).toEqual(['client.registered'])
+    expect((await clients().show('analyst')).credentials).toHaveLength(1)
+  })
+
   it('that ask under the key of somebody else get nothing of theirs', async () => {
     const idempotency = { key: 'key-000001', requestHash: 'a' }
     await clients().register({ ...operator, idempotency }, analyst)
