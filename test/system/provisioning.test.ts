@@ -392,12 +392,13 @@ describe('a restart of provisioning', () => {
 
   it('gives a service whose credential was rotated a new one, before the old one ends', async () => {
     const data = makeDataDir()
-    const first = await startProvisioning(data.path)
+    const env = { LOTWATCH_PROVISIONING_PORT: String(await freePort()) }
+    const first = await startProvisioning(data.path, env)
     const ingest = readCredentialFile(join(data.path, 'services/ingest.json'))
     await first.operator.json('/v1/clients/ingest/rotate', post({ graceSec: 600 }))
     await first.program.stop()
 
-    const second = await startProvisioning(data.path)
+    const second = await startProvisioning(data.path, env)
 
     const renewed = readCredentialFile(join(data.path, 'services/ingest.json'))
     expect(renewed.credentialId).not.toBe(ingest.credentialId)
