@@ -16,9 +16,10 @@ import { type ProvisioningConfig, readProvisioningConfig } from './config.ts'
 import { Feed } from './feed.ts'
 import { makeDataFolder } from './files.ts'
 import { createOwnIssuer } from './issuer/own.ts'
+import { createAccessCache } from './oauth/access-cache.ts'
 import { createAuthenticator } from './oauth/authenticator.ts'
 import { createBrake } from './oauth/guards/brake.ts'
-import { createDecisions } from './oauth/guards/decisions.ts'
+import { createDecisions, decisionIdOf } from './oauth/guards/decisions.ts'
 import { createExplain } from './oauth/guards/explain.ts'
 import { createQuotas } from './oauth/guards/quotas.ts'
 import { openSigningKeys } from './oauth/keys.ts'
@@ -74,7 +75,7 @@ runProgram(createLog({ program: 'provisioning' }), async () => {
       await running.feed.stop()
       await server.close()
       await running.stop()
-      repository.close()
+      await repository.close()
     },
   } satisfies Running
 })
@@ -84,9 +85,12 @@ type Parts = HttpParts & { stop(): Promise<void> }
 async function open(
   config: ProvisioningConfig,
   issuerUrl: string,
-  repository: RegistryRepository,
+  stored: RegistryRepository,
   log: Log,
 ): Promise<Parts> {
+  // The file is this process's alone, so what it read of clients holds until it changes them itself.
+  const cache = createAccessCache(stored)
+  const { repository } = cache
   const folder = join(config.dataDir, 'keys')
   const pepper = await openPepper({ repository, folder, setting: config.pepper, randomBytes })
   const keys = await openSigningKeys({
@@ -127,13 +131,13 @@ async function open(
   })
   const token = createTokenEndpoint({
     repository,
-    authenticator,
+    authenticator: cache.remembering(authenticator, hash, now),
     signer: createSigner({ issuer: issuerUrl, keys, lifeSec: config.tokenLifeSec, newTokenId: randomUUID }),
     brake,
     quotas,
     rules: undefined,
     record: decisions.record,
-    newDecisionId: () => `dec_${randomUUID()}`,
+    newDecisionId: () => decisionIdOf(now(), randomUUID()),
     errors,
     now,
     delay,

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from '../../core/contract/client.ts'
-import { openPepper } from '../../provisioning/oauth/keys.ts'
+import { openPepper } from '../../provisioning/oauth/pepper.ts'
 import { createSecretHasher, makeSecret } from '../../provisioning/oauth/secret.ts'
 import { clientDefaults } from '../../provisioning/registry/clients.ts'
 import type { Change } from '../../provisioning/repository/repository.ts'
@@ -27,8 +27,9 @@ const quota = { perHour: 1_000_000_000, perDay: 1_000_000_000 }
 const changesAtOnce = 2000
 
 async function run({ data, credentialsFile, from, to }: FillOrder): Promise<void> {
-  const hash = createSecretHasher(openPepper(join(data, 'keys'), { mayMake: false, randomBytes }))
   const repository = openSqliteRepository({ path: join(data, 'registry.db'), now: () => Date.now() })
+  const folder = join(data, 'keys')
+  const hash = createSecretHasher(await openPepper({ repository, folder, setting: undefined, randomBytes }))
   await repository.change(async (view) => {
     const api = await view.findApi(audience)
     return { changes: api === undefined ? [] : [{ api: { ...api, quota } }], answer: undefined }

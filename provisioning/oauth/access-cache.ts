@@ -1,66 +1,103 @@
 /**
- * What the token endpoint asks of the registry, kept in memory for a process that has the repository to itself: a
- * device that asks again is answered without a query. What a change touches is forgotten within its commit, before
- * anybody can ask again, so that no answer is older than the state at the call. Not for a repository that others
- * change too.
+ * What the token endpoint knows of clients that authenticated before, kept in memory by a process that has the
+ * repository to itself: a device that asks again is answered without a query. What a change touches is forgotten within
+ * its commit, before anybody can ask again, so that no answer is older than the state at the call. Not for a
+ * repository that others change too. Who fails is never answered from here: a failure costs the same for clients that
+ * are known, kept, and not there at all.
  */
 import type { Api } from '../../core/contract/client.ts'
-import type { Change, ClientAccess, RegistryRepository } from '../repository/repository.ts'
+import { mayAuthenticate } from '../device.ts'
+import type { Change, ClientAccess, RegistryRepository, StoredSecret } from '../repository/repository.ts'
+import type { Authenticator } from './authenticator.ts'
+import { findCredential, type SecretHasher } from './secret.ts'
 
-export interface AccessCacheOptions {
-  /** Clients kept; beyond it the one that was read first goes. About 1.5 KB each. */
-  readonly clientsMax?: number
+export interface AccessCache {
+  /** To be used for every change, and with APIs from memory. */
+  readonly repository: RegistryRepository
+  /** The same authenticator, which remembers who succeeded with a secret. */
+  remembering(authenticator: Authenticator, hash: SecretHasher, now: () => number): Authenticator
+  readonly clients: number
 }
 
-/** @param repository its `onCommit` calls back before the commit's `change` resolves and before anything else runs */
-export function withAccessCache(
-  repository: RegistryRepository,
-  { clientsMax = 100_000 }: AccessCacheOptions = {},
-): RegistryRepository {
+/**
+ * @param inner its `onCommit` calls back before the commit's `change` resolves and before anything else runs
+ * @param clientsMax clients kept; beyond it the one that was kept first goes. About 1.5 KB each
+ */
+export function createAccessCache(inner: RegistryRepository, clientsMax = 100_000): AccessCache {
   const clients = new Map<string, ClientAccess>()
   const apis = new Map<string, Api>()
   /** Goes up with each commit: what was read before it is not kept after it. */
   let commits = 0
-  /** Of changes that are decided and not committed yet. */
-  let touched: Touched = { clients: [], apis: false, all: false }
+  /** By the change that is decided and not committed yet. */
+  let touched = touchedBy([])
 
-  repository.onCommit(() => {
+  inner.onCommit(() => {
     commits++
     if (touched.all) clients.clear()
     else for (const id of touched.clients) clients.delete(id)
     if (touched.apis) apis.clear()
   })
 
-  return {
-    ...repository,
+  const repository: RegistryRepository = {
+    ...inner,
     change(decide) {
-      return repository.change(async (view) => {
+      return inner.change(async (view) => {
         const decision = await decide(view)
         touched = touchedBy(decision.changes ?? [])
         return decision
       })
     },
-    async findAccess(oauthClientId) {
-      const known = clients.get(oauthClientId)
-      if (known !== undefined) return known
-      const at = commits
-      const access = await repository.findAccess(oauthClientId)
-      if (access !== undefined && at === commits) {
-        if (clients.size >= clientsMax) clients.delete(clients.keys().next().value as string) // it is not empty
-        clients.set(oauthClientId, access)
-      }
-      return access
-    },
     async findApi(audience) {
       const known = apis.get(audience)
       if (known !== undefined) return known
       const at = commits
-      const api = await repository.findApi(audience)
+      const api = await inner.findApi(audience)
       // As many as operators register: no bound of its own.
       if (api !== undefined && at === commits) apis.set(audience, api)
       return api
     },
   }
+
+  return {
+    repository,
+    get clients() {
+      return clients.size
+    },
+    remembering: (authenticator, hash, now) => ({
+      async authenticate(presented) {
+        if (presented.method === 'private_key_jwt') return authenticator.authenticate(presented)
+        // In this order, as in the authenticator.
+        const nowMs = now()
+        const known = clients.get(presented.oauthClientId)
+        const digest = hash(presented.clientSecret)
+        // Compared with nobody's when nobody is kept.
+        const credentialId = findCredential(liveSecrets(known, nowMs), digest)?.credentialId
+        if (
+          known !== undefined &&
+          credentialId !== undefined &&
+          known.client.authMethods.includes(presented.method) &&
+          (known.deviceState === undefined || mayAuthenticate(known.deviceState))
+        )
+          return { nowMs, access: known, credentialId, method: presented.method }
+        const at = commits
+        const authenticated = await authenticator.authenticate(presented)
+        if (at === commits) keep(presented.oauthClientId, authenticated.access)
+        return authenticated
+      },
+    }),
+  }
+
+  function keep(oauthClientId: string, access: ClientAccess): void {
+    if (clients.size >= clientsMax) clients.delete(clients.keys().next().value as string) // it is not empty
+    clients.set(oauthClientId, access)
+  }
+}
+
+function liveSecrets(access: ClientAccess | undefined, nowMs: number): StoredSecret[] {
+  return (access?.credentials ?? []).filter(
+    (one): one is StoredSecret =>
+      one.of === 'secret' && (one.expiresAtMs === null || one.expiresAtMs > nowMs),
+  )
 }
 
 interface Touched {

@@ -1,7 +1,8 @@
 /** Access tokens: in the profile of RFC 9068, or as Auth0's classic ones, signed with the key that is in use. */
-import { type CryptoKey, SignJWT } from 'jose'
+import type { CryptoKey } from 'jose'
 import type { Api } from '../../core/contract/client.ts'
 import { type AclRule, deviceAcl } from '../../core/contract/principal.ts'
+import { createJwsSigner } from './jws.ts'
 import type { SigningKeys } from './keys.ts'
 
 /** What a token says, all but when and by whom. */
@@ -43,6 +44,7 @@ export interface SignerOptions {
 }
 
 export function createSigner({ issuer, keys, lifeSec: lifeDefaultSec, newTokenId }: SignerOptions): Signer {
+  const sign = createJwsSigner()
   return {
     async sign(subject, nowSec) {
       const { api } = subject
@@ -60,7 +62,7 @@ export function createSigner({ issuer, keys, lifeSec: lifeDefaultSec, newTokenId
       }
       const typ = api.dialect === 'auth0' ? 'JWT' : 'at+jwt'
       return {
-        token: await new SignJWT(claims).setProtectedHeader({ alg, typ, kid }).sign(privateKey),
+        token: await sign({ kid, alg, privateKey }, typ, claims),
         tokenId,
         lifeSec,
       }

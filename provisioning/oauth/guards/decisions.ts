@@ -140,6 +140,14 @@ export function createDecisions(options: DecisionsOptions): Decisions {
   }
 }
 
+/**
+ * The name of a decision. It begins with the time, so that new ones are written side by side in an index: with chance
+ * in front, a decision took the database twice as long, and ever longer.
+ */
+export function decisionIdOf(nowMs: number, uuid: string): string {
+  return `dec_${nowMs.toString(36).padStart(9, '0')}${uuid.replaceAll('-', '').slice(0, 20)}`
+}
+
 /** A name that was only claimed may be anything, such as a secret in the wrong field. */
 function withoutSecrets(decision: TokenDecision): TokenDecision {
   const { outcome, oauthClientId } = decision
