@@ -1,9 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readClientSecret } from '../../../provisioning/oauth/client-auth.ts'
+import { assertionType, readClientAuth } from '../../../provisioning/oauth/client-auth.ts'
 
 const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
 const none = new Map<string, string>()
+const unsigned = (claims: object) =>
+  ['{"alg":"ES256"}', JSON.stringify(claims), 'x']
+    .map((part) => Buffer.from(part).toString('base64url'))
+    .join('.')
+const asserted = (assertion: string) =>
+  new Map([
+    ['client_assertion_type', assertionType],
+    ['client_assertion', assertion],
+  ])
 const formEncode = (text: string) => new URLSearchParams([['', text]]).toString().slice(1)
 
 describe('client authentication', () => {
@@ -13,7 +22,11 @@ describe('client authentication', () => {
       ['client_secret', 's'],
     ])
 
-    expect(readClientSecret(undefined, body)).toEqual({ oauthClientId: 'd1', clientSecret: 's' })
+    expect(readClientAuth(undefined, body)).toEqual({
+      method: 'client_secret_post',
+      oauthClientId: 'd1',
+      clientSecret: 's',
+    })
   })
 
   it('undoes the form encoding in Basic, whatever stands in id and secret', () => {
@@ -23,17 +36,21 @@ describe('client authentication', () => {
         fc.pre(id.length <= 128 && secret.length <= 512)
         const header = basic(`${formEncode(id)}:${formEncode(secret)}`)
 
-        expect(readClientSecret(header, none)).toEqual({ oauthClientId: id, clientSecret: secret })
+        expect(readClientAuth(header, none)).toEqual({
+          method: 'client_secret_basic',
+          oauthClientId: id,
+          clientSecret: secret,
+        })
       }),
     )
   })
 
   it('takes the scheme in any case', () => {
-    expect(readClientSecret(basic('d1:s').replace('Basic', 'bAsIc'), none).oauthClientId).toBe('d1')
+    expect(readClientAuth(basic('d1:s').replace('Basic', 'bAsIc'), none).oauthClientId).toBe('d1')
   })
 
   it('keeps colons of the secret', () => {
-    expect(readClientSecret(basic('d1:a:b'), none).clientSecret).toBe('a:b')
+    expect(readClientAuth(basic('d1:a:b'), none)).toMatchObject({ clientSecret: 'a:b' })
   })
 
   it.each([
@@ -47,7 +64,7 @@ describe('client authentication', () => {
     ['an endless id', basic(`${'x'.repeat(129)}:s`)],
     ['an endless secret', basic(`d1:${'x'.repeat(513)}`)],
   ])('makes out nobody in a header with %s', (_what, header) => {
-    expect(() => readClientSecret(header, none)).toThrow(expect.objectContaining({ error: 'invalid_client' }))
+    expect(() => readClientAuth(header, none)).toThrow(expect.objectContaining({ error: 'invalid_client' }))
   })
 
   it('makes out nobody in a body without a secret, or without an id', () => {
@@ -55,22 +72,58 @@ describe('client authentication', () => {
     const onlySecret = new Map([['client_secret', 's']])
 
     for (const body of [none, onlyId, onlySecret])
-      expect(() => readClientSecret(undefined, body)).toThrow(
+      expect(() => readClientAuth(undefined, body)).toThrow(
         expect.objectContaining({ error: 'invalid_client' }),
       )
   })
 
   it('refuses two methods at once', () => {
-    const body = new Map([['client_secret', 's']])
+    const secret = new Map([['client_secret', 's']])
+    const assertion = new Map([['client_assertion', 'a.b.c']])
 
-    expect(() => readClientSecret(basic('d1:s'), body)).toThrow(
+    for (const [header, body] of [
+      [basic('d1:s'), secret],
+      [basic('d1:s'), assertion],
+      [undefined, new Map([...secret, ...assertion])],
+    ] as const)
+      expect(() => readClientAuth(header, body)).toThrow(
+        expect.objectContaining({ error: 'invalid_request' }),
+      )
+  })
+
+  it('takes a client_id beside Basic when it is the same, and only then', () => {
+    expect(readClientAuth(basic('d1:s'), new Map([['client_id', 'd1']])).oauthClientId).toBe('d1')
+    expect(() => readClientAuth(basic('d1:s'), new Map([['client_id', 'd2']]))).toThrow(
       expect.objectContaining({ error: 'invalid_request' }),
     )
   })
 
-  it('takes a client_id beside Basic when it is the same, and only then', () => {
-    expect(readClientSecret(basic('d1:s'), new Map([['client_id', 'd1']])).oauthClientId).toBe('d1')
-    expect(() => readClientSecret(basic('d1:s'), new Map([['client_id', 'd2']]))).toThrow(
+  it('reads from an assertion whose it says it is, and nothing else', () => {
+    const assertion = unsigned({ sub: 'd1', exp: 0 })
+
+    expect(readClientAuth(undefined, asserted(assertion))).toEqual({
+      method: 'private_key_jwt',
+      oauthClientId: 'd1',
+      assertion,
+    })
+  })
+
+  it.each([
+    ['no JWT', 'x'],
+    ['nobody', unsigned({})],
+    ['no text', unsigned({ sub: 7 })],
+    ['an endless name', unsigned({ sub: 'x'.repeat(129) })],
+    ['an endless assertion', unsigned({ sub: 'd1', more: 'x'.repeat(4096) })],
+  ])('makes out nobody in an assertion with %s', (_what, assertion) => {
+    expect(() => readClientAuth(undefined, asserted(assertion))).toThrow(
+      expect.objectContaining({ error: 'invalid_client' }),
+    )
+  })
+
+  it('takes assertions of the type of RFC 7523 only', () => {
+    const parameters = new Map([...asserted(unsigned({ sub: 'd1' })), ['client_assertion_type', 'urn:x']])
+
+    expect(() => readClientAuth(undefined, parameters)).toThrow(
       expect.objectContaining({ error: 'invalid_request' }),
     )
   })

@@ -1,39 +1,48 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { X509Certificate } from 'node:crypto'
+import { createLocalJWKSet, jwtVerify, SignJWT } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openPepper, openSigningKeys } from '../../../provisioning/oauth/keys.ts'
-import { makeDataDir } from '../../kit/program.ts'
+import { openSigningKeys, type SigningAlg, type SigningKeys } from '../../../provisioning/oauth/keys.ts'
+import { createSealer } from '../../../provisioning/seal.ts'
+import { openRegistry, type RegistryKit } from './kit.ts'
 
-describe('the key files', () => {
-  let folder: ReturnType<typeof makeDataDir>
-  const randomBytes = (count: number) => new Uint8Array(count).fill(3)
-  beforeEach(() => {
-    folder = makeDataDir()
+const publishedBeforeMs = 10_000
+const tokenLifeMaxMs = 60_000
+
+describe('the signing keys', () => {
+  let kit: RegistryKit
+  const open = (pepper = 'pepper'): Promise<SigningKeys> =>
+    openSigningKeys({
+      repository: kit.repository,
+      sealer: createSealer(Buffer.from(pepper), 'signing keys'),
+      issuer: 'https://issuer.example/',
+      times: { publishedBeforeMs, tokenLifeMaxMs },
+      now: () => kit.clock.nowMs,
+    })
+  const kids = async (keys: SigningKeys) => (await keys.jwks()).keys.map(({ kid }) => kid)
+  beforeEach(async () => {
+    kit = await openRegistry()
   })
-  afterEach(() => folder.remove())
+  afterEach(() => kit.close())
 
   it('are made once, and found again', async () => {
-    const first = await openSigningKeys(folder.path, 0)
-    const second = await openSigningKeys(folder.path, 1)
+    const first = await open()
+    const second = await open()
 
-    expect(second.jwks).toEqual(first.jwks)
-    expect(openPepper(folder.path, { mayMake: true, randomBytes })).toEqual(
-      new Uint8Array(openPepper(folder.path, { mayMake: false, randomBytes })),
-    )
+    expect(await second.jwks()).toEqual(await first.jwks())
+    expect((await second.signing('ES256')).kid).toBe((await first.signing('ES256')).kid)
   })
 
-  it('are readable by their owner only', async () => {
-    await openSigningKeys(folder.path, 0)
-    openPepper(folder.path, { mayMake: true, randomBytes })
+  it('are one where two processes begin at once', async () => {
+    const [one, other] = await Promise.all([open(), open()])
 
-    for (const name of ['signing-keys.json', 'pepper.json'])
-      expect(statSync(join(folder.path, name)).mode & 0o777).toBe(0o600)
+    expect((await one.signing('ES256')).kid).toBe((await other.signing('ES256')).kid)
+    expect(await kids(one)).toHaveLength(1)
   })
 
   it('show the world public keys with their use and nothing private', async () => {
-    const { jwks, signing } = await openSigningKeys(folder.path, 0)
+    const keys = await open()
 
-    expect(jwks.keys).toEqual([
+    expect((await keys.jwks()).keys).toEqual([
       {
         kty: 'EC',
         crv: 'P-256',
@@ -41,45 +50,75 @@ describe('the key files', () => {
         y: expect.any(String),
         alg: 'ES256',
         use: 'sig',
-        kid: signing.kid,
+        kid: (await keys.signing('ES256')).kid,
       },
     ])
+    const [stored] = await kit.repository.signingKeys()
+    expect(JSON.parse(stored?.publicKey ?? '')).not.toHaveProperty('d')
+    expect(stored?.sealedPrivateKey).toMatch(/^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/)
   })
 
-  it('may hold several keys, of which one signs and all are published', async () => {
-    const path = join(folder.path, 'signing-keys.json')
-    await openSigningKeys(folder.path, 0)
-    const old = JSON.parse(readFileSync(path, 'utf8'))
-    const other = makeDataDir()
-    await openSigningKeys(other.path, 0)
-    const added = JSON.parse(readFileSync(join(other.path, 'signing-keys.json'), 'utf8'))
-    other.remove()
-    writeFileSync(
-      path,
-      JSON.stringify({ ...old, signing: added.signing, keys: [...old.keys, ...added.keys] }),
-    )
+  it.each<SigningAlg>(['ES256', 'RS256', 'EdDSA'])(
+    'of the algorithm %s sign what the key set verifies',
+    async (alg) => {
+      const keys = await open()
+      const { kid, privateKey } = await keys.signing(alg)
+      const token = await new SignJWT({ sub: 'd1' }).setProtectedHeader({ alg, kid }).sign(privateKey)
 
-    const { signing, jwks } = await openSigningKeys(folder.path, 0)
-
-    expect(signing.kid).toBe(added.signing)
-    expect(jwks.keys.map(({ kid }) => kid)).toEqual([old.signing, added.signing])
-  })
-
-  it.each(['', '{', '{}', '{"v":1,"signing":"x","keys":[]}'])(
-    'are refused when they hold %j',
-    async (text) => {
-      writeFileSync(join(folder.path, 'signing-keys.json'), text)
-      writeFileSync(join(folder.path, 'pepper.json'), text)
-      const refusal = expect.objectContaining({ code: 'config.invalid' })
-
-      await expect(openSigningKeys(folder.path, 0)).rejects.toEqual(refusal)
-      expect(() => openPepper(folder.path, { mayMake: true, randomBytes })).toThrow(refusal)
+      const { keys: published } = await keys.jwks()
+      const { payload } = await jwtVerify(token, createLocalJWKSet({ keys: [...published] }))
+      expect(payload.sub).toBe('d1')
     },
   )
 
-  it('do not get a new pepper when the old one is lost and secrets depend on it', () => {
-    expect(() => openPepper(folder.path, { mayMake: false, randomBytes })).toThrow(
-      expect.objectContaining({ code: 'config.invalid', faults: [expect.stringContaining('is missing')] }),
-    )
+  it('of RSA come with a certificate of the same key', async () => {
+    const keys = await open()
+    const { kid } = await keys.signing('RS256')
+    const jwk = (await keys.jwks()).keys.find((key) => key.kid === kid)
+
+    const certificate = new X509Certificate(Buffer.from(jwk?.x5c?.[0] ?? '', 'base64'))
+    expect(certificate.publicKey.export({ format: 'jwk' })).toMatchObject({ n: jwk?.n, e: jwk?.e })
+    expect(certificate.subject).toBe('CN=issuer.example')
+  })
+
+  it('are published before they sign, and stay until the last token they signed is void', async () => {
+    const keys = await open()
+    const { kid: old } = await keys.signing('ES256')
+
+    const [next] = await keys.rotate('operator')
+    expect(await kids(keys)).toEqual([old, next?.kid])
+    expect((await keys.signing('ES256')).kid).toBe(old)
+
+    kit.clock.nowMs += publishedBeforeMs
+    expect((await keys.signing('ES256')).kid).toBe(next?.kid)
+    expect(await kids(keys)).toEqual([old, next?.kid])
+
+    kit.clock.nowMs += tokenLifeMaxMs
+    await keys.refresh()
+    expect(await kids(keys)).toEqual([next?.kid])
+    expect(await kit.repository.signingKeys()).toHaveLength(1)
+    expect(await kit.verbs()).toEqual(['signing_key.made', 'signing_key.made', 'signing_key.retired'])
+  })
+
+  it('have one successor at a time, however often it is asked for', async () => {
+    const keys = await open()
+
+    expect(await keys.rotate('operator')).toHaveLength(1)
+    expect(await keys.rotate('operator')).toHaveLength(0)
+  })
+
+  it('made by one process sign in another when their time has come', async () => {
+    const [one, other] = [await open(), await open()]
+    const [next] = await one.rotate('operator')
+    kit.clock.nowMs += publishedBeforeMs
+    await other.refresh()
+
+    expect((await other.signing('ES256')).kid).toBe(next?.kid)
+  })
+
+  it('cannot be opened with another pepper', async () => {
+    await open()
+
+    await expect(open('another')).rejects.toMatchObject({ code: 'config.invalid' })
   })
 })

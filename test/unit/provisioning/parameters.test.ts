@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseForm, parseJson } from '../../../provisioning/oauth/routes.ts'
+import { parseForm, parseJson } from '../../../provisioning/oauth/parameters.ts'
 
 const invalid = expect.objectContaining({ error: 'invalid_request' })
 const names = ['grant_type', 'client_id', 'client_secret', 'audience', 'scope'] as const

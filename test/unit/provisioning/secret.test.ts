@@ -40,8 +40,10 @@ describe('the stored form of a secret', () => {
 
   it('leads back to the credential it belongs to, among several', () => {
     const candidates = ['first', 'second', 'third'].map((secret) => ({
+      of: 'secret' as const,
       credentialId: secret,
       digest: hash(secret),
+      expiresAtMs: null,
     }))
 
     expect(findCredential(candidates, hash('first'))?.credentialId).toBe('first')
@@ -49,7 +51,9 @@ describe('the stored form of a secret', () => {
   })
 
   it('leads nowhere for another secret, and nowhere when there is no credential', () => {
-    expect(findCredential([{ credentialId: 'a', digest: hash('a') }], hash('b'))).toBeUndefined()
+    expect(
+      findCredential([{ of: 'secret', credentialId: 'a', digest: hash('a'), expiresAtMs: null }], hash('b')),
+    ).toBeUndefined()
     expect(findCredential([], hash('a'))).toBeUndefined()
   })
 

@@ -2,7 +2,10 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { tokenCharsMax } from '../../../core/auth/verifier.ts'
 import { scopesOf } from '../../../core/contract/principal.ts'
-import type { LogFields } from '../../../core/runtime/log.ts'
+import { createAuthenticator } from '../../../provisioning/oauth/authenticator.ts'
+import { answerOf, type OAuthError } from '../../../provisioning/oauth/errors.ts'
+import { createBrake } from '../../../provisioning/oauth/guards/brake.ts'
+import { createQuotas } from '../../../provisioning/oauth/guards/quotas.ts'
 import { openSigningKeys, type SigningKeys } from '../../../provisioning/oauth/keys.ts'
 import { createSigner } from '../../../provisioning/oauth/signer.ts'
 import {
@@ -10,23 +13,27 @@ import {
   heldMs,
   type TokenEndpoint,
 } from '../../../provisioning/oauth/token-endpoint.ts'
-import { makeDataDir } from '../../kit/program.ts'
-import { openRegistry, type RegistryKit } from './kit.ts'
+import type { TokenDecision } from '../../../provisioning/repository/repository.ts'
+import { createSealer } from '../../../provisioning/seal.ts'
+import { openRegistry, operator, type RegistryKit } from './kit.ts'
 
 describe('a token request', () => {
   let kit: RegistryKit
-  let keysDir: ReturnType<typeof makeDataDir>
   let keys: SigningKeys
   let token: TokenEndpoint
   let secret: string
   let used: [string, number][]
-  let lines: [string, LogFields][]
+  let recorded: TokenDecision[]
+  let activated: string[]
   let delays: number[]
   /** What happens while a request is held. */
   let meanwhile: () => Promise<unknown>
 
-  const ask = (parameters: Record<string, string> = {}) =>
+  const ask = async (parameters: Record<string, string> = {}) => (await tell(parameters)).answer
+  const tell = (parameters: Record<string, string> = {}) =>
     token({
+      address: '192.0.2.1',
+      userAgent: 'test',
       authorization: undefined,
       parameters: new Map(
         Object.entries({
@@ -38,46 +45,56 @@ describe('a token request', () => {
       ),
     })
   const claimsOf = async (accessToken: string) =>
-    jwtVerify(accessToken, createLocalJWKSet({ keys: [...keys.jwks.keys] }), {
+    jwtVerify(accessToken, createLocalJWKSet({ keys: [...(await keys.jwks()).keys] }), {
       currentDate: new Date(kit.clock.nowMs),
     })
 
   beforeEach(async () => {
-    kit = openRegistry()
-    keysDir = makeDataDir()
-    keys = await openSigningKeys(keysDir.path, 0)
+    kit = await openRegistry()
+    const now = () => kit.clock.nowMs
+    const { repository, hash, registry } = kit
+    keys = await openSigningKeys({
+      repository,
+      sealer: createSealer(new Uint8Array(32), 'test'),
+      issuer: 'https://issuer.example/',
+      times: { publishedBeforeMs: 1000, tokenLifeMaxMs: 600_000 },
+      now,
+    })
     used = []
-    lines = []
+    recorded = []
+    activated = []
     delays = []
     meanwhile = async () => {}
+    let serial = 0
     token = createTokenEndpoint({
-      repository: kit.repository,
-      hash: kit.hash,
+      repository,
+      authenticator: createAuthenticator({ repository, hash, audiences: ['https://issuer.example/'], now }),
       signer: createSigner({
         issuer: 'https://issuer.example/',
-        key: keys.signing,
+        keys,
         lifeSec: 600,
         newTokenId: () => 'token-1',
       }),
-      now: () => kit.clock.nowMs,
+      brake: createBrake({ nowMs: now }),
+      quotas: createQuotas(repository),
+      rules: undefined,
+      record: (decision) => recorded.push(decision),
+      newDecisionId: () => `dec_${serial++}`,
+      errors: 'rfc',
+      now,
       async delay(ms) {
         delays.push(ms)
         kit.clock.nowMs += ms
         await meanwhile()
       },
       used: (credentialId, atMs) => used.push([credentialId, atMs]),
-      log: {
-        issued: (fields) => lines.push(['issued', fields]),
-        refused: (fields) => lines.push(['refused', fields]),
-      },
+      activated: (deviceId) => activated.push(deviceId),
+      boardSeen: () => undefined,
     })
-    const { credential } = await kit.registry.registerDevice('operator', { deviceId: 'd1' })
-    secret = credential.client_secret ?? ''
+    const issued = await registry.devices.register(operator, { deviceId: 'd1' })
+    secret = 'credential' in issued ? (issued.credential.client_secret ?? '') : ''
   })
-  afterEach(() => {
-    kit.close()
-    keysDir.remove()
-  })
+  afterEach(() => kit.close())
 
   it('of a device gets a token in the profile of RFC 9068, with its topics', async () => {
     const answer = await ask()
@@ -89,7 +106,7 @@ describe('a token request', () => {
     })
     const { payload, protectedHeader } = await claimsOf(answer.access_token)
     const nowSec = kit.clock.nowMs / 1000
-    expect(protectedHeader).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: keys.signing.kid })
+    expect(protectedHeader).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: (await keys.signing('ES256')).kid })
     expect(payload).toEqual({
       iss: 'https://issuer.example/',
       sub: 'd1',
@@ -114,7 +131,7 @@ describe('a token request', () => {
 
   it('of an analyst bears the limit to some lots, and nothing of devices', async () => {
     const grants = [{ audience: 'urn:lotwatch:ingest', scopes: ['read:readings'] }]
-    const { credential } = await kit.registry.registerClient('operator', {
+    const { credential } = await kit.registry.clients.register(operator, {
       oauthClientId: 'analyst',
       kind: 'service',
       grants,
@@ -133,7 +150,7 @@ describe('a token request', () => {
     const grants = [{ audience: 'urn:lotwatch:ingest', scopes: Object.keys(scopesOf['urn:lotwatch:ingest']) }]
     const lots = (count: number) => Array.from({ length: count }, (_, i) => `${i}`.padStart(64, 'x'))
     const register = (oauthClientId: string, count: number) =>
-      kit.registry.registerClient('operator', { oauthClientId, kind: 'service', grants, lots: lots(count) })
+      kit.registry.clients.register(operator, { oauthClientId, kind: 'service', grants, lots: lots(count) })
 
     const { credential } = await register('x'.repeat(64), 29)
     const answer = await ask({
@@ -146,10 +163,11 @@ describe('a token request', () => {
   })
 
   it('works with each of several credentials and names the one that was used', async () => {
-    const { credential } = await kit.registry.issueCredential('operator', {
-      of: 'device',
-      oauthClientId: 'd1',
-    })
+    const { credential } = await kit.registry.credentials.issue(
+      operator,
+      { of: 'device', oauthClientId: 'd1' },
+      {},
+    )
 
     await ask()
     await ask({ client_secret: credential.client_secret ?? '' })
@@ -161,17 +179,18 @@ describe('a token request', () => {
 
   it('is refused for a suspended device like for one that never was', async () => {
     const unknown = await ask({ client_id: 'nobody' }).catch((error: unknown) => error)
-    await kit.registry.moveDevice('operator', 'd1', 'suspend')
+    await kit.registry.devices.move(operator, 'd1', 'suspend')
     kit.clock.nowMs += 2000
 
-    await expect(ask()).rejects.toEqual(unknown)
+    const suspended = await ask().catch((error: unknown) => error)
+    expect(answerOf(suspended as OAuthError, 'rfc')).toEqual(answerOf(unknown as OAuthError, 'rfc'))
     expect(unknown).toMatchObject({ error: 'invalid_client', status: 401 })
   })
 
   it('is refused with a credential that was revoked', async () => {
-    const [first] = (await kit.registry.showDevice('d1')).credentials
-    await kit.registry.revokeCredential(
-      'operator',
+    const [first] = (await kit.registry.devices.show('d1')).credentials
+    await kit.registry.credentials.revoke(
+      operator,
       { of: 'device', oauthClientId: 'd1' },
       first?.credentialId ?? '',
     )
@@ -187,16 +206,25 @@ describe('a token request', () => {
     ['with a wrong secret', { client_secret: 'lotsec_wrong' }, 'invalid_client'],
     ['without a secret', { client_secret: '' }, 'invalid_client'],
     ['of nobody', { client_id: '' }, 'invalid_client'],
-  ])('%s is refused in the words of the standard, and the log says why', async (_what, parameters, error) => {
-    await expect(ask(parameters)).rejects.toMatchObject({ error })
+  ])(
+    '%s is refused in the words of the standard, and the record says why',
+    async (_what, parameters, error) => {
+      await expect(ask(parameters)).rejects.toMatchObject({ error })
 
-    expect(lines).toEqual([['refused', expect.objectContaining({ reason: error })]])
-    expect(JSON.stringify(lines)).not.toContain(secret)
-  })
+      expect(recorded).toEqual([
+        expect.objectContaining({
+          outcome: 'refused',
+          error,
+          reason: expect.objectContaining({ detail: expect.any(String) }),
+        }),
+      ])
+      expect(JSON.stringify(recorded)).not.toContain(secret)
+    },
+  )
 
   it('within the second of a revocation waits until a token would be good', async () => {
-    await kit.registry.moveDevice('operator', 'd1', 'suspend')
-    await kit.registry.moveDevice('operator', 'd1', 'resume')
+    await kit.registry.devices.move(operator, 'd1', 'suspend')
+    await kit.registry.devices.move(operator, 'd1', 'resume')
     const revokedAtSec = Math.floor(kit.clock.nowMs / 1000)
     kit.clock.nowMs += 300
 
@@ -208,17 +236,17 @@ describe('a token request', () => {
   })
 
   it('that was held is decided on the state after the wait', async () => {
-    await kit.registry.moveDevice('operator', 'd1', 'suspend')
-    await kit.registry.moveDevice('operator', 'd1', 'resume')
-    meanwhile = () => kit.registry.moveDevice('operator', 'd1', 'suspend')
+    await kit.registry.devices.move(operator, 'd1', 'suspend')
+    await kit.registry.devices.move(operator, 'd1', 'resume')
+    meanwhile = () => kit.registry.devices.move(operator, 'd1', 'suspend')
 
     await expect(ask()).rejects.toMatchObject({ error: 'invalid_client' })
   })
 
   it('is put off when the client was revoked again while it was held', async () => {
     const suspendAndResume = async () => {
-      await kit.registry.moveDevice('operator', 'd1', 'suspend')
-      await kit.registry.moveDevice('operator', 'd1', 'resume')
+      await kit.registry.devices.move(operator, 'd1', 'suspend')
+      await kit.registry.devices.move(operator, 'd1', 'resume')
     }
     await suspendAndResume()
     meanwhile = suspendAndResume

@@ -22,6 +22,8 @@ describe('what is done by the clock', () => {
       credentialUnusedDays: 90,
       now: () => 100 * 86_400_000,
       log,
+      keys: { rotate: async () => [], refresh: async () => undefined },
+      keyRotation: '0 0 1 1 *',
       retireAt: everySecond,
       pruneAt: never,
     })
@@ -50,6 +52,8 @@ describe('what is done by the clock', () => {
       credentialUnusedDays: 0,
       now: () => 0,
       log,
+      keys: { rotate: async () => [], refresh: async () => undefined },
+      keyRotation: '0 0 1 1 *',
       retireAt: everySecond,
       pruneAt: everySecond,
     })
