@@ -77,9 +77,6 @@ function* recordsOf(change: Change, { atMs, issuerClientIds }: Moment): Generato
     yield statement('DELETE FROM client_audiences WHERE oauth_client_id = ?', oauthClientId)
     yield* audiencesOf(change.client)
   }
-  for (const target of change.revocations ?? []) yield* revoked(target, atMs, issuerClientIds)
-  if (change.removeClient !== undefined)
-    yield statement('DELETE FROM clients WHERE oauth_client_id = ?', change.removeClient)
   if (change.lot !== undefined) {
     yield put('lots', 'lot_id', change.lot.lotId, change.lot)
     yield event('lot', change.lot)
@@ -113,6 +110,10 @@ function* recordsOf(change: Change, { atMs, issuerClientIds }: Moment): Generato
       credentialId,
       expire?.atMs ?? atMs,
     )
+  for (const target of change.revocations ?? []) yield* revoked(target, atMs, issuerClientIds)
+  // After its credentials are void: they go with it.
+  if (change.removeClient !== undefined)
+    yield statement('DELETE FROM clients WHERE oauth_client_id = ?', change.removeClient)
   yield* enrolmentSet(change)
   yield* downlinkSet(change)
   for (const key of change.signingKeys ?? [])

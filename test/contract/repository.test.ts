@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import Database from 'libsql'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Client, Device, Lot } from '../../core/contract/registry.ts'
+import type { Client } from '../../core/contract/client.ts'
+import type { Device, Lot } from '../../core/contract/registry.ts'
 import type { Change, RegistryRepository } from '../../provisioning/repository/repository.ts'
 import { openSqliteRepository } from '../../provisioning/repository/sqlite.ts'
+import { emptySnapshot } from '../kit/issuer.ts'
 import { makeDataDir } from '../kit/program.ts'
 
 interface Opened {
@@ -41,17 +43,23 @@ const adapters: Record<string, (now: () => number, feedEventsKept?: number) => O
 }
 
 const lot: Lot = { lotId: 'north', name: 'North', capacities: [{ fromMs: 0, capacity: 40 }] }
-const device: Device = { deviceId: 'd1', name: 'Gate 1', state: 'active', registeredAtMs: 500 }
+const device: Device = { deviceId: 'd1', name: 'Gate 1', state: 'active', registeredAtMs: 500, tags: [] }
 const deviceClient: Client = {
   oauthClientId: 'd1',
   name: 'Gate 1',
   kind: 'device',
+  grantTypes: ['client_credentials'],
+  authMethods: ['client_secret_basic'],
+  metadata: {},
   grants: [{ audience: 'urn:lotwatch:broker', scopes: ['publish:readings'] }],
 }
 const analyst: Client = {
   oauthClientId: 'analyst',
   name: 'Analyst',
   kind: 'command-line',
+  grantTypes: ['client_credentials'],
+  authMethods: ['client_secret_basic'],
+  metadata: {},
   grants: [{ audience: 'urn:lotwatch:ingest', scopes: ['read:readings'] }],
   lots: ['north'],
 }
@@ -65,14 +73,21 @@ const registerDevice = (deviceId = 'd1'): Change => ({
   audit: { actor: 'operator', verb: 'device.registered', subject: deviceId },
   newClient: { ...deviceClient, oauthClientId: deviceId },
   device: { ...device, deviceId },
-  newCredential: { credentialId: `cred_${deviceId}`, oauthClientId: deviceId, digest },
+  newCredential: {
+    of: 'secret',
+    expiresAtMs: null,
+    credentialId: `cred_${deviceId}`,
+    oauthClientId: deviceId,
+    digest,
+  },
 })
 
 for (const [name, open] of Object.entries(adapters)) {
   describe(`the registry repository over ${name}`, () => {
     let nowMs: number
     let opened: Opened
-    const commit = (change: Change) => opened.repository.change(async () => ({ change, answer: undefined }))
+    const commit = (change: Change) =>
+      opened.repository.change(async () => ({ changes: [change], answer: undefined }))
     const eventsAfter = async (position: number) =>
       (await opened.repository.feedAfter(position, 1000))?.map(({ type, data }) => ({
         type,
@@ -83,7 +98,7 @@ for (const [name, open] of Object.entries(adapters)) {
       nowMs = 1_000_000
       opened = open(() => nowMs)
     })
-    afterEach(() => opened.close())
+    afterEach(async () => opened.close())
 
     it('keeps everything over a restart', async () => {
       await commit(setLot(lot))
@@ -107,7 +122,7 @@ for (const [name, open] of Object.entries(adapters)) {
         { deviceId: 'd1', lotId: 'north', fromMs: 700, toMs: null },
       ])
       expect(await repository.findClient('analyst')).toEqual(analyst)
-      expect(await repository.clients()).toEqual([analyst])
+      expect(await repository.clients({ limit: 10 })).toEqual([analyst])
       expect(await repository.feedSnapshot()).toEqual(before)
       expect((await repository.auditEntries({ limit: 10 })).map(({ verb }) => verb)).toEqual([
         'client.registered',
@@ -159,7 +174,7 @@ for (const [name, open] of Object.entries(adapters)) {
         opened.repository.change(async (view) => {
           const current = (await view.findLot('north')) ?? lot
           const next = { ...current, capacities: [...current.capacities, { fromMs: capacity, capacity }] }
-          return { change: setLot(next), answer: undefined }
+          return { changes: [setLot(next)], answer: undefined }
         })
 
       await Promise.all(Array.from({ length: 20 }, (_, i) => addCapacity(i)))
@@ -251,7 +266,13 @@ for (const [name, open] of Object.entries(adapters)) {
       await commit({
         audit: { actor: 'operator', verb: 'client.registered', subject: 'analyst' },
         newClient: analyst,
-        newCredential: { credentialId: 'cred_a', oauthClientId: 'analyst', digest },
+        newCredential: {
+          of: 'secret',
+          expiresAtMs: null,
+          credentialId: 'cred_a',
+          oauthClientId: 'analyst',
+          digest,
+        },
       })
       const { lots: _, ...unlimited } = { ...analyst, grants: [] }
       await commit({
@@ -276,7 +297,8 @@ for (const [name, open] of Object.entries(adapters)) {
           revokedAtMs: undefined,
           credentials: [{ credentialId: 'cred_d1' }],
         })
-        expect(Uint8Array.from(access?.credentials[0]?.digest ?? [])).toEqual(digest)
+        const [credential] = access?.credentials ?? []
+        expect(credential?.of === 'secret' && Uint8Array.from(credential.digest)).toEqual(digest)
       })
 
       it('is there for a client without any credential', async () => {
@@ -297,7 +319,13 @@ for (const [name, open] of Object.entries(adapters)) {
         await commit(registerDevice())
         await commit({
           audit: { actor: 'operator', verb: 'credential.issued', subject: 'd1' },
-          newCredential: { credentialId: 'cred_2', oauthClientId: 'd1', digest },
+          newCredential: {
+            of: 'secret',
+            expiresAtMs: null,
+            credentialId: 'cred_2',
+            oauthClientId: 'd1',
+            digest,
+          },
         })
         nowMs = 2_000_000
         await commit({
@@ -338,6 +366,8 @@ for (const [name, open] of Object.entries(adapters)) {
           credentialId: 'cred_d1',
           oauthClientId: 'd1',
           createdAtMs: 1_000_000,
+          of: 'secret',
+          expiresAtMs: null,
           lastUsedAtMs: 5_000_000,
           revokedAtMs: null,
         },
@@ -407,6 +437,7 @@ for (const [name, open] of Object.entries(adapters)) {
         const { position, snapshot } = await opened.repository.feedSnapshot()
 
         expect(snapshot).toEqual({
+          ...emptySnapshot,
           lots: [lot],
           devices: [device],
           assignments: [{ deviceId: 'd1', lotId: 'north', fromMs: 700, toMs: null }],
@@ -419,7 +450,7 @@ for (const [name, open] of Object.entries(adapters)) {
       it('is empty before the first change', async () => {
         expect(await opened.repository.feedSnapshot()).toEqual({
           position: 0,
-          snapshot: { lots: [], devices: [], assignments: [], revocations: [] },
+          snapshot: emptySnapshot,
         })
         expect(await opened.repository.feedAfter(0, 10)).toEqual([])
       })
@@ -435,9 +466,10 @@ for (const [name, open] of Object.entries(adapters)) {
       })
 
       it('forgets its oldest events, and those who stood there get a snapshot', async () => {
-        opened.close()
+        await opened.close()
         opened = open(() => nowMs, 10)
-        for (let i = 0; i < 600; i++) await commit(setLot({ ...lot, name: `North ${i}` }))
+        for (let i = 0; i < 60; i++) await commit(setLot({ ...lot, name: `North ${i}` }))
+        await opened.repository.prune()
 
         const { position } = await opened.repository.feedSnapshot()
 

@@ -1,7 +1,8 @@
 /** `kill -9` while the registry changes: each change is there whole or not at all, and all that was answered is there. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import type { Assignment, CredentialRecord, Device } from '../../core/contract/registry.ts'
+import type { CredentialRecord } from '../../core/contract/client.ts'
+import type { Assignment, Device } from '../../core/contract/registry.ts'
 import { readCredentialFile } from '../../core/runtime/fetch.ts'
 import { makeDataDir } from '../kit/program.ts'
 import { type Provisioning, startProvisioning, tokensOf } from '../kit/provisioning.ts'
@@ -58,7 +59,7 @@ async function allEvents({ url }: Provisioning, dataDir: string, lastLotId: stri
 
 it('registry changes survive a kill whole or not at all', { timeout: 60_000 }, async () => {
   const data = makeDataDir()
-  const answered = new Map<string, 'active' | 'suspended'>()
+  const answered = new Map<string, 'enrolled' | 'suspended'>()
   let provisioning = await startProvisioning(data.path)
   await provisioning.operator.json('/v1/lots/north', {
     method: 'PUT',
@@ -72,7 +73,7 @@ it('registry changes survive a kill whole or not at all', { timeout: 60_000 }, a
       for (let i = 0; ; i++) {
         const deviceId = `d-${round}-${worker}-${i}`
         await operator.json('/v1/devices', { method: 'POST', body: { deviceId, lotId: 'north' } })
-        answered.set(deviceId, 'active')
+        answered.set(deviceId, 'enrolled')
         if (i % 2 === 0) continue
         await operator.json(`/v1/devices/${deviceId}/suspend`, { method: 'POST' })
         answered.set(deviceId, 'suspended')
@@ -94,7 +95,7 @@ it('registry changes survive a kill whole or not at all', { timeout: 60_000 }, a
   expect(answered.size).toBeGreaterThan(rounds)
   for (const [deviceId, state] of answered) {
     // A suspension that was on its way may have come through unanswered.
-    expect(state === 'suspended' ? ['suspended'] : ['active', 'suspended']).toContain(states.get(deviceId))
+    expect(state === 'suspended' ? ['suspended'] : ['enrolled', 'suspended']).toContain(states.get(deviceId))
   }
   for (const { deviceId, state } of devices) {
     const shown = await provisioning.operator.json<{

@@ -84,6 +84,7 @@ describe('the signing keys', () => {
   it('are published before they sign, and stay until the last token they signed is void', async () => {
     const keys = await open()
     const { kid: old } = await keys.signing('ES256')
+    kit.clock.nowMs += 1
 
     const [next] = await keys.rotate('operator')
     expect(await kids(keys)).toEqual([old, next?.kid])
