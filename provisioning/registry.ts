@@ -48,7 +48,13 @@ export function createRegistry(options: RegistryOptions): Registry {
   return {
     changes,
     credentials,
-    clients: createClients({ repository, changes, credentials, builtIn: builtInClients }),
+    clients: createClients({
+      repository,
+      issuer: options.issuer,
+      changes,
+      credentials,
+      builtIn: builtInClients,
+    }),
     apis: createApis({ changes }),
     lots: createLots({ changes }),
     boards: createBoards({ changes, now: options.now }),

@@ -12,6 +12,20 @@ export interface Issuer {
    * has committed `stored`, and nothing needs to be undone when that never happens.
    */
   issueCredential(client: Client, wanted: CredentialWanted): Promise<NewCredential>
+  /** Absent where the registry is all there is to keep. */
+  readonly directory?: ClientDirectory | undefined
+}
+
+/**
+ * A hosted issuer's own record of our clients. It is no part of our transactions: each call comes before the commit of
+ * what it is for, and again when the caller tries again, and makes things so whatever was there.
+ */
+export interface ClientDirectory {
+  /** The client with its grants, as they are to be. @returns what the issuer calls it */
+  put(client: Client): Promise<{ readonly issuerClientId: string }>
+  removeCredential(client: Client, credentialId: string): Promise<void>
+  /** With all it has there. */
+  remove(client: Client): Promise<void>
 }
 
 export interface CredentialWanted {

@@ -23,15 +23,36 @@ export interface Changes {
    * @throws FleetError `request.replay` when the key was used for something else
    */
   make<Answer>(by: By, decide: (view: RegistryView) => Promise<Decision<Answer>>): Promise<Answer>
+  /**
+   * The same, with something that must be made outside of the transaction, and not again when the answer is known.
+   * @param prepare what it makes is of no use before the commit
+   */
+  makeWith<Made, Answer>(
+    by: By,
+    prepare: () => Promise<Made>,
+    decide: (view: RegistryView, made: Made) => Promise<Decision<Answer>>,
+  ): Promise<Answer>
 }
 
 export function createChanges(repository: RegistryRepository, pepper: Uint8Array): Changes {
-  return {
+  // Stored under a hash: the key itself opens the answer, and only its owner has it.
+  const storedKeyOf = (key: string) => createHash('sha256').update(key).digest('base64url')
+
+  const changes: Changes = {
+    async makeWith(by, prepare, decide) {
+      const { idempotency, actor } = by
+      const isKnown =
+        idempotency !== undefined &&
+        (await repository.findReplay(actor, storedKeyOf(idempotency.key))) !== undefined
+      if (isKnown) return changes.make(by, () => Promise.reject(new Error('a known answer is gone')))
+      const made = await prepare()
+      return changes.make(by, (view) => decide(view, made))
+    },
+
     make(by, decide) {
       const { idempotency, actor } = by
       if (idempotency === undefined) return repository.change(decide)
-      // Stored under a hash: the key itself opens the answer, and only its owner has it.
-      const key = createHash('sha256').update(idempotency.key).digest('base64url')
+      const key = storedKeyOf(idempotency.key)
       const sealer = createSealer(pepper, `answer ${actor} ${idempotency.key}`)
       return repository.change(async (view) => {
         const before = await view.findReplay(actor, key)
@@ -42,15 +63,16 @@ export function createChanges(repository: RegistryRepository, pepper: Uint8Array
             })
           return { answer: JSON.parse(await sealer.unseal(before.sealedAnswer)) }
         }
-        const { changes = [], answer } = await decide(view)
+        const { changes: decided = [], answer } = await decide(view)
         const sealedAnswer = await sealer.seal(JSON.stringify(answer ?? null))
         const replay: Change = {
           replay: { actor, key, requestHash: idempotency.requestHash, sealedAnswer },
         }
-        return { changes: [...changes, replay], answer }
+        return { changes: [...decided, replay], answer }
       })
     },
   }
+  return changes
 }
 
 /** A strong entity tag (RFC 9110 §8.8.3) of what is served as JSON. */

@@ -12,6 +12,7 @@ import type {
   IssuedCredential,
 } from '../../core/contract/client.ts'
 import { fitsInToken, grantFaults, isNarrower } from '../grants.ts'
+import type { Issuer } from '../issuer/issuer.ts'
 import type { AuditVerb, Change, RegistryView } from '../repository/repository.ts'
 import { type By, type Changes, conflict, invalid, notFound, requireMatch } from './changes.ts'
 import { type Credentials, recordOf, refuseKnownKey } from './credentials.ts'
@@ -38,6 +39,7 @@ export interface Clients {
 
 export interface ClientsOptions {
   readonly repository: RegistryView
+  readonly issuer: Issuer
   readonly changes: Changes
   readonly credentials: Credentials
   /** Those that are there at every start. */
@@ -53,7 +55,10 @@ export function clientDefaults(): Pick<Client, 'grantTypes' | 'authMethods' | 'm
   }
 }
 
-export function createClients({ repository, changes, credentials, builtIn }: ClientsOptions): Clients {
+export function createClients(options: ClientsOptions): Clients {
+  const { repository, changes, credentials, builtIn } = options
+  const { directory } = options.issuer
+
   /** A change of what is known of a client; what it loses by it is gone from its tokens too. */
   function edit(
     by: By,
@@ -61,10 +66,16 @@ export function createClients({ repository, changes, credentials, builtIn }: Cli
     verb: AuditVerb,
     next: (before: Client, view: RegistryView) => Promise<Client>,
   ): Promise<Client> {
-    return changes.make(by, async (view) => {
+    const decide = async (view: RegistryView) => {
       const before = await requireClient(view, oauthClientId)
       requireMatch(by, before)
-      const after = await next(before, view)
+      return { before, after: await next(before, view) }
+    }
+    const tellIssuer = async () => {
+      if (directory !== undefined) await directory.put((await decide(repository)).after)
+    }
+    return changes.makeWith(by, tellIssuer, async (view) => {
+      const { before, after } = await decide(view)
       if (isDeepStrictEqual(before, after)) return { answer: after }
       return { changes: [changeOf(by.actor, verb, before, after)], answer: after }
     })
@@ -75,14 +86,17 @@ export function createClients({ repository, changes, credentials, builtIn }: Cli
       const { oauthClientId, name = oauthClientId, kind, grants = [], publicKey, ...rest } = request
       const client: Client = { ...clientDefaults(), ...rest, oauthClientId, name, kind, grants }
       refuseLots(client.lots)
-      const { stored, file } = await credentials.newCredentialFor(client, { publicKey })
-      return changes.make(by, async (view) => {
+      const prepare = async () => {
+        refuseGrants(grantFaults(grants, await repository.apis()))
+        return credentials.newCredentialFor(client, { publicKey })
+      }
+      return changes.makeWith(by, prepare, async (view, { client: newClient, stored, file }) => {
         refuseGrants(grantFaults(grants, await view.apis()))
         await refuseKnownKey(view, stored)
-        const after = { ...client, credential: recordOf(stored) }
+        const after = { ...newClient, credential: recordOf(stored) }
         const audit = { actor: by.actor, verb: 'client.registered', subject: oauthClientId, after } as const
         const newCredential = { ...stored, oauthClientId }
-        return { changes: [{ audit, newClient: client, newCredential }], answer: { credential: file } }
+        return { changes: [{ audit, newClient, newCredential }], answer: { credential: file } }
       })
     },
 
@@ -103,11 +117,18 @@ export function createClients({ repository, changes, credentials, builtIn }: Cli
     },
 
     retire(by, oauthClientId) {
-      return changes.make(by, async (view) => {
+      const requireRetirable = async (view: RegistryView) => {
         const before = await requireClient(view, oauthClientId)
         requireMatch(by, before)
         if (before.kind === 'device') throw conflict(`${oauthClientId} is a device: it is retired there`)
         if (builtIn.has(oauthClientId)) throw conflict(`${oauthClientId} is one of Lotwatch itself`)
+        return before
+      }
+      const tellIssuer = async () => {
+        if (directory !== undefined) await directory.remove(await requireRetirable(repository))
+      }
+      return changes.makeWith(by, tellIssuer, async (view) => {
+        const before = await requireRetirable(view)
         const audit = { actor: by.actor, verb: 'client.retired', subject: oauthClientId, before } as const
         return {
           // First void, then gone: the feed still has to name it.

@@ -43,6 +43,8 @@ export interface Owner {
 
 /** A credential that counts for nothing until a change with `newCredential` is committed. */
 export interface PreparedCredential {
+  /** As it is to be stored: a hosted issuer has given it a name of its own. */
+  readonly client: Client
   readonly stored: StoredCredential
   /** With the secret, when it is one; without `private_key_jwk` otherwise. */
   readonly file: CredentialFile
@@ -78,19 +80,21 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     if (expiresAtMs !== null && expiresAtMs <= now()) throw invalid('expiresAtMs: is in the past')
     const key = publicKey === undefined ? undefined : await parseClientKey(publicKey)
     const method = methodOf(client, key === undefined ? 'secret' : 'key')
-    const { clientSecret, stored } = await issuer.issueCredential(client, { publicKey: key, expiresAtMs })
+    const known = issuer.directory === undefined ? {} : await issuer.directory.put(client)
+    const named: Client = { ...client, ...known }
+    const { clientSecret, stored } = await issuer.issueCredential(named, { publicKey: key, expiresAtMs })
     const file: CredentialFile = {
       v: 1,
       issuer: issuer.issuer,
       token_endpoint: issuer.tokenEndpoint,
-      client_id: client.issuerClientId ?? client.oauthClientId,
+      client_id: named.issuerClientId ?? client.oauthClientId,
       ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
       token_endpoint_auth_method: method,
       credentialId: stored.credentialId,
       ...(client.kind === 'device' ? { deviceId: client.oauthClientId, broker: options.broker } : {}),
       ...(options.ca === undefined ? {} : { ca: options.ca }),
     }
-    return { stored, file }
+    return { client: named, stored, file }
   }
 
   /** One more, and what becomes of the others. */
@@ -102,9 +106,12 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     othersOf: (live: readonly CredentialRecord[]) => Pick<Change, 'credentialsExpire' | 'revocations'>,
   ): Promise<IssuedCredential> {
     const { oauthClientId: subject } = owner
-    const { stored, file } = await newCredentialFor(await requireOwner(repository, owner), wanted)
-    return changes.make({ actor, ...terms }, async (view) => {
-      await requireOwner(view, owner)
+    const prepare = async () => newCredentialFor(await requireOwner(repository, owner), wanted)
+    return changes.makeWith({ actor, ...terms }, prepare, async (view, { client, stored, file }) => {
+      const present = await requireOwner(view, owner)
+      const { issuerClientId } = client
+      const named =
+        present.issuerClientId === issuerClientId ? {} : { client: { ...present, issuerClientId } }
       await refuseKnownKey(view, stored)
       const live = (await view.credentialsOf(subject)).filter((one) => isLive(one, now()))
       const others = othersOf(live)
@@ -113,7 +120,10 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       const audit = { actor, verb, subject, ...(verb === 'credential.rotated' ? { before } : {}), after }
       const enrolled = owner.of === 'device' ? await enrolledBy(view, actor, subject) : []
       return {
-        changes: [{ audit, newCredential: { ...stored, oauthClientId: subject }, ...others }, ...enrolled],
+        changes: [
+          { audit, newCredential: { ...stored, oauthClientId: subject }, ...named, ...others },
+          ...enrolled,
+        ],
         answer: { credential: file },
       }
     })
@@ -138,7 +148,11 @@ export function createCredentials(options: CredentialsOptions): Credentials {
 
     revoke(by, owner, credentialId) {
       const { oauthClientId } = owner
-      return changes.make(by, async (view) => {
+      const tellIssuer = async () => {
+        if (issuer.directory === undefined) return
+        await issuer.directory.removeCredential(await requireOwner(repository, owner), credentialId)
+      }
+      return changes.makeWith(by, tellIssuer, async (view) => {
         await requireOwner(view, owner)
         const known = (await view.credentialsOf(oauthClientId)).find(
           (one) => one.credentialId === credentialId,
