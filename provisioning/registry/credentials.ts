@@ -234,6 +234,12 @@ export async function refuseKnownKey(view: RegistryView, stored: StoredCredentia
     throw conflict('publicKey: this key is a credential already')
 }
 
+/** A hosted issuer's own name for the client is kept with it. */
+function namedBy(client: Client, issuerClientId: string | undefined): Pick<Change, 'client'> {
+  if (issuerClientId === undefined || issuerClientId === client.issuerClientId) return {}
+  return { client: { ...client, issuerClientId } }
+}
+
 /** The way in which a credential of this kind authenticates, if the client may use one. */
 function methodOf(client: Client, of: 'secret' | 'key'): CredentialFile['token_endpoint_auth_method'] {
   const fitting =
