@@ -109,9 +109,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     const prepare = async () => newCredentialFor(await requireOwner(repository, owner), wanted)
     return changes.makeWith({ actor, ...terms }, prepare, async (view, { client, stored, file }) => {
       const present = await requireOwner(view, owner)
-      const { issuerClientId } = client
-      const named =
-        present.issuerClientId === issuerClientId ? {} : { client: { ...present, issuerClientId } }
+      const named = namedBy(present, client.issuerClientId)
       await refuseKnownKey(view, stored)
       const live = (await view.credentialsOf(subject)).filter((one) => isLive(one, now()))
       const others = othersOf(live)
