@@ -39,8 +39,11 @@ export function createUsage({
       const devices = [...active]
       uses = new Map()
       active = new Set()
-      for (let i = 0; i < gathered.length; i += writtenAtOnce)
+      for (let i = 0; i < gathered.length; i += writtenAtOnce) {
         await repository.noteUse(new Map(gathered.slice(i, i + writtenAtOnce)))
+        // Requests come in between.
+        await new Promise((resolve) => setImmediate(resolve))
+      }
       for (let i = 0; i < devices.length; i += writtenAtOnce) {
         const some = devices.slice(i, i + writtenAtOnce)
         await changes.make({ actor: 'provisioning' }, async (view) => ({

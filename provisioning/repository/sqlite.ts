@@ -16,6 +16,8 @@ export interface SqliteOptions extends SqlRepositoryOptions {
 
 /** Counts of tokens are written this often: what a crash forgets. */
 const countsWrittenMs = 1000
+const countsWrittenAtOnce = 500
+const countsForgottenMs = 10 * 60_000
 /** Statements kept prepared; far more than there are, unless filters are combined in every way. */
 const preparedMax = 500
 
@@ -42,6 +44,15 @@ function createSqliteDriver(db: Database.Database, now: () => number): SqlDriver
   const runAll = db.transaction((statements: readonly Statement[]) => {
     for (const { sql, values } of statements) prepare(sql).run(values)
   }).immediate
+  /** Without a sync of its own: a crash of the process loses nothing of it, a power cut may. */
+  const runLoosely = (statements: readonly Statement[]) => {
+    db.pragma('synchronous = NORMAL')
+    try {
+      runAll(statements)
+    } finally {
+      db.pragma('synchronous = FULL')
+    }
+  }
   const reader: SqlReader = {
     // An async function runs up to its first await: the row is read at the instant of the call.
     async all(sql, ...values) {
@@ -49,7 +60,7 @@ function createSqliteDriver(db: Database.Database, now: () => number): SqlDriver
     },
   }
   const listeners = new Set<() => void>()
-  const counts = createCounts(rows, runAll, now)
+  const counts = createCounts(rows, runLoosely, now)
   const once = createGrouped((statements) => {
     const changes: number[] = []
     db.transaction(() => {
@@ -80,14 +91,8 @@ function createSqliteDriver(db: Database.Database, now: () => number): SqlDriver
     },
     async run(statements, { durable } = { durable: true }) {
       if (statements.length === 0) return
-      if (durable) return runAll(statements)
-      // Without a sync of its own: a crash of the process loses nothing of it, a power cut may.
-      db.pragma('synchronous = NORMAL')
-      try {
-        runAll(statements)
-      } finally {
-        db.pragma('synchronous = FULL')
-      }
+      if (durable) runAll(statements)
+      else runLoosely(statements)
     },
     runOne: (one) => once(one),
     async countTokens(wanted) {
@@ -132,53 +137,78 @@ interface Count {
   readonly counter: string
   readonly windowStartMs: number
   tokens: number
-  isWritten: boolean
 }
 
-/** Counts in memory, since nobody else counts in this file: read when first asked for, written every second. */
+/** Counts in memory, since nobody else counts in this file: read at the start, written every second in slices. */
 function createCounts(
   rows: <Row>(sql: string, values: readonly SqlValue[]) => Row[],
-  runAll: (statements: readonly Statement[]) => void,
+  run: (statements: readonly Statement[]) => void,
   now: () => number,
 ) {
   const counts = new Map<string, Count>()
+  const changed = new Set<Count>()
   const dayMs = 24 * 3600_000
-  const write = () => {
-    const changed = [...counts.values()].filter(({ isWritten }) => !isWritten)
-    if (changed.length > 0)
-      runAll(
-        changed.map(({ counter, windowStartMs, tokens }) =>
-          statement(
-            `INSERT INTO token_counts (counter, window_start_ms, tokens) VALUES (?, ?, ?)
-             ON CONFLICT (counter, window_start_ms) DO UPDATE SET tokens = excluded.tokens`,
-            counter,
-            windowStartMs,
-            tokens,
-          ),
-        ),
-      )
-    for (const count of changed) count.isWritten = true
+  const keyOf = ({ counter, windowStartMs }: Pick<Count, 'counter' | 'windowStartMs'>) =>
+    `${windowStartMs} ${counter}`
+  const sql =
+    'SELECT counter, window_start_ms AS windowStartMs, tokens FROM token_counts WHERE window_start_ms >= ?'
+  for (const count of rows<Count>(sql, [now() - dayMs])) counts.set(keyOf(count), count)
+
+  // One statement for a slice: bound one by one, they take twice as long.
+  const writeSome = (some: readonly Count[]) => {
+    if (some.length === 0) return
+    const values = some.map(({ counter, windowStartMs, tokens }) => [counter, windowStartMs, tokens])
+    run([
+      statement(
+        `INSERT INTO token_counts (counter, window_start_ms, tokens)
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+         ON CONFLICT (counter, window_start_ms) DO UPDATE SET tokens = excluded.tokens`,
+        JSON.stringify(values),
+      ),
+    ])
+  }
+  const takeSome = (): Count[] => {
+    const some: Count[] = []
+    for (const count of changed) {
+      if (some.length === countsWrittenAtOnce) break
+      some.push(count)
+      changed.delete(count)
+    }
+    return some
+  }
+  const write = async () => {
+    for (let left = changed.size; left > 0 && !isStopped; left -= countsWrittenAtOnce) {
+      writeSome(takeSome())
+      // Requests come in between.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  const forgetOld = () => {
     for (const [key, { windowStartMs }] of counts) if (windowStartMs < now() - dayMs) counts.delete(key)
   }
-  const timer = setInterval(write, countsWrittenMs)
-  timer.unref()
+  let isStopped = false
+  const writing = setInterval(() => void write(), countsWrittenMs)
+  const forgetting = setInterval(forgetOld, countsForgottenMs)
+  writing.unref()
+  forgetting.unref()
   return {
     add({ counter, windowStartMs, add }: { counter: string; windowStartMs: number; add: number }): number {
       const key = `${windowStartMs} ${counter}`
       let count = counts.get(key)
       if (count === undefined) {
-        const sql = 'SELECT tokens FROM token_counts WHERE counter = ? AND window_start_ms = ?'
-        const [row] = rows<{ tokens: number }>(sql, [counter, windowStartMs])
-        count = { counter, windowStartMs, tokens: row?.tokens ?? 0, isWritten: true }
+        if (add === 0) return 0
+        count = { counter, windowStartMs, tokens: 0 }
         counts.set(key, count)
       }
       count.tokens += add
-      if (add !== 0) count.isWritten = false
+      if (add !== 0) changed.add(count)
       return count.tokens
     },
     stop() {
-      clearInterval(timer)
-      write()
+      isStopped = true
+      clearInterval(writing)
+      clearInterval(forgetting)
+      writeSome([...changed])
     },
   }
 }
