@@ -87,6 +87,8 @@ export function createClients(options: ClientsOptions): Clients {
       const client: Client = { ...clientDefaults(), ...rest, oauthClientId, name, kind, grants }
       refuseLots(client.lots)
       const prepare = async () => {
+        if ((await repository.findClient(oauthClientId)) !== undefined)
+          throw conflict(`the identifier ${oauthClientId} is taken`)
         refuseGrants(grantFaults(grants, await repository.apis()))
         return credentials.newCredentialFor(client, { publicKey })
       }

@@ -84,9 +84,12 @@ export function createDevices(options: {
     async register(by, request) {
       const { deviceId, name = deviceId, lotId, tags = [] } = request
       const client = deviceClient(deviceId, name)
-      const credential =
-        request.credential === 'none' ? undefined : await credentials.newCredentialFor(client, {})
-      return changes.make(by, async (view) => {
+      const prepare = async () => {
+        if ((await repository.findClient(deviceId)) !== undefined)
+          throw conflict(`the identifier ${deviceId} is taken`)
+        return request.credential === 'none' ? undefined : credentials.newCredentialFor(client, {})
+      }
+      return changes.makeWith(by, prepare, async (view, credential) => {
         if (lotId !== undefined) await requireLot(view, lotId)
         const registeredAtMs = now()
         const state = credential === undefined ? 'registered' : 'enrolled'
@@ -102,7 +105,9 @@ export function createDevices(options: {
         const newCredential =
           credential === undefined ? {} : { newCredential: { ...credential.stored, oauthClientId: deviceId } }
         return {
-          changes: [{ audit, newClient: client, device, assignments, ...newCredential }],
+          changes: [
+            { audit, newClient: credential?.client ?? client, device, assignments, ...newCredential },
+          ],
           answer: credential === undefined ? { device } : { credential: credential.file },
         }
       })
