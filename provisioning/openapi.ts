@@ -40,7 +40,7 @@ const commonHeaders = {
     'idempotency-key': Type.String({
       minLength: 8,
       maxLength: 255,
-      description: 'asking again under the same key gives the first answer and changes nothing',
+      description: 'asking again under the same key gives the first answer for 24 h and changes nothing',
     }),
   },
   PUT: { 'if-match': Type.String({ description: 'the ETag that was read; 412 when it has changed since' }) },

@@ -103,6 +103,10 @@ describe('the description of the HTTP API', () => {
       expect((await server.inject(new URL(address ?? '', 'http://x/docs/').pathname)).statusCode).toBe(200)
   })
 
+  it('is what the pages show', async () => {
+    expect((await server.inject('/docs/json')).json()).toEqual(description)
+  })
+
   it('does not check what it only describes: a route without a token is refused before anything else', async () => {
     const answer = await server.inject({ method: 'POST', url: '/v1/clients', payload: { nonsense: true } })
     expect(answer.statusCode).toBe(503)
