@@ -17,6 +17,7 @@ let secret: string
 let suspendedSecret: string
 let good: Record<string, string>
 
+const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 const form = { 'content-type': 'application/x-www-form-urlencoded' }
 const json = { 'content-type': 'application/json' }
 const basic = (id: string, password: string) => ({
@@ -118,10 +119,39 @@ describe('the token endpoint', () => {
     ['no authentication', () => ask({ grant_type: 'client_credentials' }), 401, 'invalid_client'],
     ["another client's secret", () => ask({ ...good, client_id: 'suspended' }), 401, 'invalid_client'],
     [
-      'a client assertion',
+      'a client assertion of no type',
       () => ask({ ...without('client_secret'), client_assertion: 'eyJ.e30.' }),
+      400,
+      'invalid_request',
+    ],
+    [
+      'a secret and an assertion at once',
+      () => ask({ ...good, client_assertion_type: assertionType, client_assertion: 'eyJ.e30.' }),
+      400,
+      'invalid_request',
+    ],
+    [
+      'an assertion that is no JWT',
+      () =>
+        ask({
+          ...without('client_secret'),
+          client_assertion_type: assertionType,
+          client_assertion: 'eyJ.e30.',
+        }),
       401,
       'invalid_client',
+    ],
+    [
+      'an audience and another resource',
+      () => ask({ ...good, audience: audiences.broker, resource: audiences.ingest }),
+      400,
+      'invalid_target',
+    ],
+    [
+      'two resources',
+      () => ask(`${new URLSearchParams(good)}&resource=urn:a&resource=urn:b`),
+      400,
+      'invalid_target',
     ],
     [
       'a duplicate parameter',
@@ -207,7 +237,9 @@ describe('the token endpoint', () => {
     )
 
     const [first, ...others] = answers.map(({ status, answer, headers }) => {
-      const { date: _, ...rest } = Object.fromEntries(headers)
+      // Each answer has a number of its own, and says no more by it.
+      const { date: _, 'lotwatch-decision': decision, ...rest } = Object.fromEntries(headers)
+      expect(decision).toMatch(/^dec_[0-9a-z]+$/)
       return { status, answer, headers: rest }
     })
     expect(first).toMatchObject({ status: 401, answer: { error: 'invalid_client' } })

@@ -78,6 +78,7 @@ async function start(sensor: Sensor, parts: Partial<AgentParts> = {}): Promise<A
   const log = createLog({ program: 'agent', level: 'debug', write: (line) => lines.push(line) })
   const tokens = createTokenSource({
     credential: {
+      issuer: 'https://issuer.example',
       client_id: deviceId,
       client_secret: 'secret',
       token_endpoint_auth_method: 'client_secret_post',

@@ -42,6 +42,7 @@ interface Options extends Partial<UplinkOptions> {
 function start({ brokerUrl, renewal = 'in_band', tokenLuck = () => 0.5, ...options }: Options = {}): Uplink {
   const tokens = createTokenSource({
     credential: {
+      issuer: 'https://issuer.example',
       client_id: deviceId,
       client_secret: 'a-secret-of-the-test',
       token_endpoint_auth_method: 'client_secret_basic',

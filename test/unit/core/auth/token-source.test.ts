@@ -1,5 +1,7 @@
+import { exportJWK, generateKeyPair, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createTokenSource, type TokenSourceOptions } from '../../../../core/auth/token-source.ts'
+import type { CredentialFile } from '../../../../core/contract/credential.ts'
 import { createFetch } from '../../../../core/runtime/fetch.ts'
 import { eventually } from '../../../kit/program.ts'
 import { failureOf, json, type LocalServer, startServer } from '../kit.ts'
@@ -24,6 +26,7 @@ afterEach(() => server.stop())
 function source(options: Partial<TokenSourceOptions> = {}) {
   return createTokenSource({
     credential: {
+      issuer: 'https://issuer.example',
       client_id: 'broker',
       client_secret: secret,
       token_endpoint_auth_method: 'client_secret_basic',
@@ -37,6 +40,7 @@ function source(options: Partial<TokenSourceOptions> = {}) {
   })
 }
 const credential = (change: Partial<TokenSourceOptions['credential']>) => ({
+  issuer: 'https://issuer.example',
   client_id: 'broker',
   client_secret: secret,
   token_endpoint_auth_method: 'client_secret_basic' as const,
@@ -90,6 +94,42 @@ describe('asking for a token', () => {
     }).get()
     expect(lastAsked().headers.authorization).toBeUndefined()
     expect(lastAsked().form).toMatchObject({ client_id: 'a:b%', client_secret: secret })
+  })
+})
+
+describe('a client with a key of its own', () => {
+  it('proves itself with an assertion for the issuer, another one each time', async () => {
+    const { privateKey, publicKey } = await generateKeyPair('EdDSA', { extractable: true })
+    const jwk = (await exportJWK(privateKey)) as NonNullable<CredentialFile['private_key_jwk']> // has kty and d
+    const numbers = new Set<unknown>()
+    for (let i = 0; i < 2; i++) {
+      await source({
+        credential: {
+          ...credential({ token_endpoint_auth_method: 'private_key_jwt' }),
+          private_key_jwk: jwk,
+        },
+      }).get()
+
+      const { form, headers } = lastAsked()
+      expect(headers.authorization).toBeUndefined()
+      expect(form).not.toHaveProperty('client_secret')
+      expect(form.client_assertion_type).toBe('urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+      const { payload, protectedHeader } = await jwtVerify(String(form.client_assertion), publicKey, {
+        issuer: 'broker',
+        subject: 'broker',
+        audience: 'https://issuer.example',
+        requiredClaims: ['exp', 'jti'],
+      })
+      expect(protectedHeader.alg).toBe('EdDSA')
+      expect((payload.exp ?? 0) - Date.now() / 1000).toBeLessThanOrEqual(300)
+      numbers.add(payload.jti)
+    }
+    expect(numbers.size).toBe(2)
+  })
+
+  it('without the key says what is wrong with its file', async () => {
+    const asking = source({ credential: credential({ token_endpoint_auth_method: 'private_key_jwt' }) }).get()
+    await expect(asking).rejects.toMatchObject({ code: 'credential.invalid' })
   })
 })
 

@@ -32,6 +32,7 @@ beforeEach(async () => {
   const fetch = createFetch()
   const tokens = createTokenSource({
     credential: {
+      issuer: 'https://issuer.example',
       client_id: 'console',
       client_secret: 'secret',
       token_endpoint_auth_method: 'client_secret_post',
