@@ -1,21 +1,19 @@
 /** The verbs of lotctl and their options. Each loads its own code only when it is called, so that help is quick. */
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { replayColumnsDefault } from '../core/contract/fleet.ts'
 import { everyPattern } from '../core/contract/query.ts'
-import { isZone } from '../core/contract/zone.ts'
 import type { AccessOptions } from './access.ts'
-import type { Exit } from './exit.ts'
+import { addApis, addClients, addGrants } from './commands/clients.ts'
+import { addDevices, addLots } from './commands/devices.ts'
+import { addAlarms, addEnrolment } from './commands/enrolment.ts'
+import { addHealth, addIssuer, addRecords, addSession, addTokens } from './commands/server.ts'
+import { type Desk, examplesText, positive, zone } from './commands/verb.ts'
 import type { PlayOptions } from './fleet.ts'
-import type { Home } from './home.ts'
 import { type Output, outputs } from './output.ts'
 import type { Query, verbs } from './queries.ts'
 
-export interface CommandsOptions {
+export interface CommandsOptions extends Desk {
   readonly version: string
-  /** Called by the verbs that need settings; help does not. */
-  readonly home: () => Home
-  /** The exit code of a verb that has more to say than that it worked. */
-  readonly exit: (code: Exit) => void
 }
 
 /** The options of a play, as commander names them. */
@@ -31,7 +29,7 @@ interface PlayFlags {
 
 type FleetFlags = PlayFlags & AccessOptions & { readonly replay?: string }
 
-type QueryFlags = AccessOptions & { readonly output: Output } & Query
+type QueryFlags = AccessOptions & { readonly output: Output; readonly input?: boolean } & Omit<Query, 'input'>
 
 export function createCommands({ version, home, exit }: CommandsOptions): Command {
   const lotctl = new Command('lotctl')
@@ -75,7 +73,7 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
       .addOption(outputOption())
       .option('--tz <zone>', 'IANA time zone of days, weeks and times, such as Europe/London')
       .action(async (flags: QueryFlags) => {
-        const { server, credential, output, ...parameters } = flags
+        const { server, credential, profile, input, output, ...parameters } = flags
         const [{ verbs }, { openAccess }, { config, places, voice }] = await Promise.all([
           import('./queries.ts'),
           import('./access.ts'),
@@ -107,8 +105,23 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
     .addOption(limitOption())
     .addOption(cursorOption())
 
+  const desk = { home, exit }
+  lotctl.commandsGroup('Registry:')
+  addDevices(lotctl, desk)
+  addLots(lotctl, desk)
+  addEnrolment(lotctl, desk)
+  addAlarms(lotctl, desk)
+
+  lotctl.commandsGroup('Authorization:')
+  addClients(lotctl, desk)
+  addApis(lotctl, desk)
+  addGrants(lotctl, desk)
+  addIssuer(lotctl, desk)
+  addRecords(lotctl, desk)
+
   lotctl.commandsGroup('Access:')
-  const token = lotctl.command('token').description('access tokens')
+  addSession(lotctl, desk)
+  const token = lotctl.command('token').alias('tokens').description('access tokens')
   withAccess(token.command('get'))
     .description('print an access token, for curl and notebooks')
     .requiredOption('--audience <name>', 'required: provisioning, broker, ingest, or a whole audience')
@@ -117,6 +130,7 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
       const { tokenGet } = await import('./token.ts')
       await tokenGet(home(), flags)
     })
+  addTokens(token, desk)
   const tls = lotctl.command('tls').description('certificates')
   tls
     .command('init <folder>')
@@ -135,12 +149,75 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
       })
       home().voice.answer(written.length === 0 ? 'nothing was missing' : written.join('\n'))
     })
+
+  lotctl.commandsGroup('Help:')
+  addHealth(lotctl, desk)
+  lotctl
+    .command('version')
+    .description('print the version')
+    .action(() => home().voice.answer(version))
+  addCompletion(lotctl, { version, home, exit })
+  for (const command of below(lotctl)) finishVerb(command)
   return lotctl
+}
+
+/** What holds for all: nothing prompts where it was told not to, and a noun alone shows its verbs. */
+function finishVerb(command: Command): void {
+  if (command.commands.length > 0) {
+    // Commander would show the help of the noun, and end well.
+    command.addHelpText('before', ({ error }) => {
+      const [word] = command.args
+      if (!error && word !== undefined && !word.startsWith('-'))
+        command.error(`error: unknown command '${word}'`)
+      return ''
+    })
+    return
+  }
+  command.option('--no-input', 'never ask anything')
+  const examples = examplesOf[command.name()]
+  if (examples !== undefined && command.parent?.parent === null)
+    command.addHelpText('before', examplesText(examples))
+}
+
+export function* below(command: Command): Generator<Command> {
+  yield command
+  for (const child of command.commands) yield* below(child)
+}
+
+/** Of the verbs that stand alone; the others bring theirs. */
+const examplesOf: Readonly<Record<string, readonly [string, string]>> = {
+  up: ['up --demo', 'up'],
+  demo: ['demo', 'demo --replay counts.csv --shift-to-now'],
+  replay: ['replay counts.csv --tz Europe/London', 'replay counts.csv --speed 60'],
+  lots: ['lots', 'lots -o csv'],
+  latest: ['latest', 'latest --lot north -o json'],
+  series: ['series --from -7d --every 1h', 'series --lot north --agg mean max -o csv'],
+  readings: ['readings --lot north --from -1d', 'readings --device gate-1 --limit 100'],
+  quarantine: ['quarantine', 'quarantine --reason reading.negative'],
+  version: ['version', '--version'],
+  completion: ['completion bash > lotctl.bash', 'completion zsh'],
+}
+
+function addCompletion(lotctl: Command, options: CommandsOptions): void {
+  const load = () => import('./commands/completion.ts')
+  const plain = () => createCommands(options)
+  lotctl
+    .command('completion')
+    .description('print a script that lets a shell complete commands and ids')
+    .addArgument(new Argument('<shell>', 'which').choices(['bash', 'zsh', 'fish', 'powershell']))
+    .action(async (shell: string) => (await load()).completionScript(plain(), shell))
+  lotctl
+    .command('complete', { hidden: true })
+    .description('what a shell asks when it completes')
+    .argument('[words...]', 'as they stand')
+    .action(async (words: string[]) => (await load()).complete(plain(), options.home, words))
 }
 
 function withAccess(command: Command, program?: string): Command {
   if (program !== undefined) command.option('--server <url>', `where ${program} is`)
-  return command.option('--credential <file>', 'who asks; default: operator.json in the data folder')
+  return command
+    .option('--credential <file>', 'who asks; default: operator.json in the data folder')
+    .option('--profile <name>', 'who asks and where, as lotctl login has kept it')
 }
 
 function withPlay(command: Command): Command {
@@ -175,8 +252,12 @@ function cursorOption(): Option {
   return new Option('--cursor <cursor>', 'go on where the last answer ended')
 }
 
-function accessOf({ server, credential }: AccessOptions): AccessOptions {
-  return { ...(server === undefined ? {} : { server }), ...(credential === undefined ? {} : { credential }) }
+function accessOf({ server, credential, profile }: AccessOptions): AccessOptions {
+  return {
+    ...(server === undefined ? {} : { server }),
+    ...(credential === undefined ? {} : { credential }),
+    ...(profile === undefined ? {} : { profile }),
+  }
 }
 
 function playOptions(flags: PlayFlags): PlayOptions {
@@ -204,17 +285,6 @@ function fleetOptions(flags: FleetFlags, command: Command) {
   )
   if (idle !== undefined) command.error(`error: ${idle.long} needs --replay <file>`)
   return accessOf(flags)
-}
-
-function positive(text: string): number {
-  const value = Number(text)
-  if (!(value > 0) || !Number.isFinite(value)) throw new InvalidArgumentError('not a number above zero')
-  return value
-}
-
-function zone(name: string): string {
-  if (!isZone(name)) throw new InvalidArgumentError('not an IANA time zone, such as Europe/London')
-  return name
 }
 
 function matching(pattern: string) {

@@ -2,6 +2,7 @@
  * Settings of lotctl itself. Where the programs are is found in their own settings (`places.ts`);
  * these win over it, for a lotctl that talks to another machine.
  */
+import { join } from 'node:path'
 import { type Static, Type } from 'typebox'
 import { readDataDir, readSettings, type SettingsSource } from '../core/runtime/env.ts'
 
@@ -20,10 +21,17 @@ export const cliSettings = Type.Object({
   insecure: Type.Boolean({ default: false, description: 'allow plaintext beyond loopback' }),
 })
 
-export type CliConfig = Readonly<Static<typeof cliSettings>> & { readonly dataDir: string }
+export type CliConfig = Readonly<Static<typeof cliSettings>> & {
+  readonly dataDir: string
+  /** Where `lotctl login` keeps what it was given. */
+  readonly profilesDir: string
+}
 
 /** @throws FleetError `config.invalid` naming every fault */
 export function readCliConfig(source: SettingsSource): CliConfig {
   const settings = readSettings(cliSettings, { section: 'cli', prefix: 'LOTWATCH_CLI', ...source })
-  return Object.freeze({ ...settings, dataDir: readDataDir(source) })
+  const dataDir = readDataDir(source)
+  const { XDG_CONFIG_HOME: configHome, HOME: home } = source.env
+  const configDir = configHome || (home ? join(home, '.config') : dataDir)
+  return Object.freeze({ ...settings, dataDir, profilesDir: join(configDir, 'lotwatch', 'profiles') })
 }

@@ -24,6 +24,8 @@ export function exitOf(error: unknown): Exit {
     case 'request.not_found':
       return exits.notFound
     case 'request.conflict':
+    case 'request.precondition':
+    case 'request.replay':
       return exits.conflict
     case 'request.invalid':
     case 'file.invalid':

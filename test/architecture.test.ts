@@ -59,6 +59,8 @@ const pureFiles: readonly string[] = [
 
 /** Which library may be imported where. A new one gets its rooms here. */
 const rooms: Readonly<Record<string, readonly string[]>> = {
+  '@bomb.sh/tab': ['cli/commands/'],
+  '@clack/prompts': ['cli/'],
   '@duckdb/node-api': ['ingest/store/'],
   '@fastify/swagger': ['provisioning/openapi.ts'],
   '@fastify/swagger-ui': ['provisioning/openapi.ts'],
@@ -67,7 +69,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   aedes: ['broker/engine/'],
   'classic-level': ['agent/outbox-store.ts'],
   'cli-table3': ['cli/output.ts'],
-  commander: ['agent/main.ts', 'cli/commands.ts', 'cli/main.ts'],
+  commander: ['agent/main.ts', 'cli/commands', 'cli/main.ts'],
   'csv-parse': ['agent/sensors/', 'cli/car-parks.ts'],
   'eventsource-parser': ['core/runtime/fetch.ts'],
   fastify: [
@@ -92,6 +94,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'temporal-polyfill': ['agent/zone.ts', 'ingest/'],
   'reflect-metadata': ['cli/tls.ts'],
   typebox: [''],
+  uqr: ['cli/'],
   undici: ['core/runtime/fetch.ts', 'broker/ingest-link.ts'],
   yaml: ['core/runtime/lifecycle.ts'],
 }

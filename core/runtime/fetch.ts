@@ -62,6 +62,8 @@ export interface ApiRequest {
   readonly method?: string
   readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>>
   readonly body?: unknown
+  /** A body that is not JSON, instead of `body`. */
+  readonly text?: { readonly type: string; readonly content: string }
   readonly headers?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
@@ -90,6 +92,7 @@ export function createApi(options: {
     const headers = {
       authorization: `Bearer ${token}`,
       ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(request.text === undefined ? {} : { 'content-type': request.text.type }),
       ...request.headers,
     }
     return options
@@ -97,6 +100,7 @@ export function createApi(options: {
         method: request.method ?? 'GET',
         headers,
         ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+        ...(request.text === undefined ? {} : { body: request.text.content }),
         signal: request.signal ?? AbortSignal.timeout(request.timeoutMs ?? 10_000),
       })
       .catch((cause: unknown) => {

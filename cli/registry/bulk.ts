@@ -1,0 +1,141 @@
+/** Lists of devices in files: `device import` with a verdict for each row, and `device export`. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { CredentialFile } from '../../core/contract/credential.ts'
+import { FleetError } from '../../core/contract/errors.ts'
+import type { Device } from '../../core/contract/registry.ts'
+import type { Call, CallFlags } from '../call.ts'
+import { type Exit, exits } from '../exit.ts'
+import { counted } from '../output.ts'
+import { writePrivate } from '../profiles.ts'
+import { createScreen } from '../screen.ts'
+import { enrolmentLink, enrolmentSheet, type SheetEntry } from '../sheets.ts'
+import { type DeviceFilter, filterOf, readText } from './devices.ts'
+
+interface Verdict {
+  readonly line: number
+  readonly deviceId?: string
+  readonly verdict: 'created' | 'unchanged' | 'error'
+  readonly faults?: readonly string[]
+  readonly credential?: CredentialFile
+  readonly enrolKey?: string
+}
+
+interface Summary {
+  readonly created: number
+  readonly unchanged: number
+  readonly errors: number
+}
+
+interface ImportFlags extends CallFlags {
+  /** A folder that gets a credential file for each device. */
+  readonly credentials?: string
+  /** A page to print, with an enrolment key for each device. */
+  readonly sheets?: string
+}
+
+/** 10,000 rows take a while; what stops it is silence, not its length. */
+const importMs = 30 * 60_000
+
+export async function deviceImport(call: Call, flags: ImportFlags, file: string): Promise<Exit> {
+  if (flags.credentials !== undefined && flags.sheets !== undefined)
+    throw new FleetError(
+      'request.invalid',
+      'one of --credentials and --sheets: a device has one or the other',
+    )
+  const content = readText(file)
+  const rowsMax = Math.max(0, content.split('\n').filter((line) => line.trim() !== '').length - 1)
+  const issue = flags.credentials !== undefined ? 'secret' : flags.sheets !== undefined ? 'enrol-key' : 'none'
+  if (flags.credentials !== undefined) mkdirSync(flags.credentials, { recursive: true, mode: 0o700 })
+  const response = await call.api.response('/v1/devices/import', {
+    method: 'POST',
+    query: { dryRun: String(flags.dryRun === true), issue },
+    text: { type: 'text/csv', content },
+    timeoutMs: flags.timeoutMs ?? importMs,
+  })
+  const shown: Omit<Verdict, 'credential' | 'enrolKey'>[] = []
+  const cards: SheetEntry[] = []
+  const screen = createScreen({
+    write: (text) => process.stderr.write(text),
+    columns: () => (process.stderr.isTTY ? process.stderr.columns : undefined),
+    nowMs: () => performance.now(),
+  })
+  let summary: Summary | undefined
+  for await (const line of linesOf(response)) {
+    if ('summary' in line) {
+      summary = line.summary
+      continue
+    }
+    const { credential, enrolKey, ...verdict } = line
+    shown.push(verdict)
+    // As it comes: what the server has committed is not given out twice.
+    if (credential !== undefined && flags.credentials !== undefined)
+      writePrivate(join(flags.credentials, `${credential.client_id}.json`), credential)
+    if (enrolKey !== undefined) {
+      const link = enrolmentLink(call.access.url('provisioning'), enrolKey)
+      cards.push({ title: line.deviceId ?? `line ${line.line}`, key: enrolKey, link, uses: 1 })
+    }
+    screen.live(bar(shown.length, rowsMax))
+  }
+  screen.end()
+  if (flags.sheets !== undefined && cards.length > 0)
+    writeFileSync(flags.sheets, enrolmentSheet(cards, call.look.tz), { mode: 0o600 })
+  tell(call, shown, summary)
+  if (summary === undefined)
+    throw new FleetError(
+      'provisioning.unavailable',
+      'the answer broke off; the same import again goes on where it ended',
+    )
+  if (flags.dryRun === true) call.voice.note('nothing was changed')
+  if (summary.errors === 0) return exits.ok
+  return summary.created + summary.unchanged === 0 && shown.length <= 1 ? exits.usage : exits.partial
+}
+
+/** For people only what went wrong: 10,000 lines that went well tell nobody anything. */
+function tell(
+  call: Call,
+  rows: readonly Omit<Verdict, 'credential' | 'enrolKey'>[],
+  summary: Summary | undefined,
+): void {
+  const isTable = call.look.output === 'table' && !call.look.quiet
+  const listed = isTable ? rows.filter(({ verdict }) => verdict === 'error') : rows
+  const whole = { verdicts: rows, summary }
+  const columns = ['line', 'deviceId', 'verdict', 'faults']
+  if (!isTable || listed.length > 0) call.list({ rows: listed, columns, id: 'deviceId', whole })
+  if (summary === undefined) return
+  const { created, unchanged, errors } = summary
+  const would = call.flags.dryRun === true ? 'would be created' : 'created'
+  call.voice.note(
+    `${counted(rows.length, 'row')}: ${created} ${would}, ${unchanged} unchanged, ${errors} wrong`,
+  )
+}
+
+async function* linesOf(response: Response): AsyncGenerator<Verdict | { readonly summary: Summary }> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  try {
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) if (line !== '') yield JSON.parse(line)
+    }
+  } catch (cause) {
+    throw new FleetError('provisioning.unavailable', 'the answer broke off', { cause })
+  }
+  if (rest.trim() !== '') yield JSON.parse(rest)
+}
+
+const barWidth = 30
+
+function bar(done: number, all: number): string {
+  const share = all === 0 ? 1 : Math.min(1, done / all)
+  const full = Math.round(share * barWidth)
+  return `${'█'.repeat(full)}${'░'.repeat(barWidth - full)} ${done} of ${all}`
+}
+
+/** The list that `device import` takes, or NDJSON, or JSON; credentials are never in it: they are shown once. */
+export async function deviceExport(call: Call, flags: CallFlags & DeviceFilter): Promise<void> {
+  const rows = await call.all<Device>('/v1/devices', 'devices', await filterOf(call, flags))
+  const columns = ['deviceId', 'name', 'tags', 'state', 'registeredAtMs']
+  call.list({ rows, columns, id: 'deviceId', whole: { devices: rows } })
+}
