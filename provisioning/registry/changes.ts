@@ -15,6 +15,8 @@ export interface By {
   readonly idempotency?: { readonly key: string; readonly requestHash: string } | undefined
   /** `If-Match`: one or more entity tags, or `*` (RFC 9110 §13.1.1). */
   readonly ifMatch?: string | undefined
+  /** `If-None-Match`: with `*`, only when it is not there yet (RFC 9110 §13.1.2). */
+  readonly ifNoneMatch?: string | undefined
 }
 
 export interface Changes {
@@ -84,14 +86,20 @@ export function etagOf(thing: unknown): string {
  * To be asked inside `make`, of the thing as `GET` would show it.
  * @throws FleetError `request.precondition`
  */
-export function requireMatch({ ifMatch }: By, present: unknown): void {
-  if (ifMatch === undefined) return
-  const tags = ifMatch.split(',').map((tag) => tag.trim())
-  const fits = present !== undefined && (tags.includes('*') || tags.includes(etagOf(present)))
-  if (fits) return
-  throw new FleetError('request.precondition', 'If-Match does not match', {
-    safeDetail: 'it has changed since it was read, or is not there; read it again',
-  })
+export function requireMatch({ ifMatch, ifNoneMatch }: By, present: unknown): void {
+  if (ifMatch !== undefined && !names(ifMatch, present))
+    throw unmet('it has changed since it was read, or is not there; read it again')
+  if (ifNoneMatch !== undefined && names(ifNoneMatch, present)) throw unmet('it is there already')
+}
+
+function names(header: string, present: unknown): boolean {
+  if (present === undefined) return false
+  const tags = header.split(',').map((tag) => tag.trim())
+  return tags.includes('*') || tags.includes(etagOf(present))
+}
+
+function unmet(safeDetail: string): FleetError {
+  return new FleetError('request.precondition', 'a precondition is not met', { safeDetail })
 }
 
 export function notFound(detail: string): FleetError {

@@ -63,6 +63,7 @@ export function createDesk(access: () => Access): Desk {
       return {
         actor: principalOf(request).oauthClientId,
         ifMatch: headerOf(request, 'if-match'),
+        ifNoneMatch: headerOf(request, 'if-none-match'),
         idempotency: key === undefined ? undefined : { key, requestHash: hashOf(request) },
       }
     },
@@ -80,11 +81,11 @@ function hashOf({ method, url, body }: FastifyRequest): string {
     .digest('base64url')
 }
 
-/** Sends one thing with its entity tag; 304 when the caller has it already (RFC 9110 §13.1.2). */
+/** Sends one thing with its entity tag; 304 to who asks for what they have already (RFC 9110 §13.1.2). */
 export function sendThing(request: FastifyRequest, reply: FastifyReply, thing: object): FastifyReply {
   const etag = etagOf(thing)
   void reply.header('etag', etag)
-  if (request.headers['if-none-match'] === etag) return reply.code(304).send()
+  if (request.method === 'GET' && request.headers['if-none-match'] === etag) return reply.code(304).send()
   return reply.send(thing)
 }
 

@@ -167,6 +167,19 @@ describe('clients, over HTTP', () => {
     expect(await operator().json('/v1/clients/shared')).toMatchObject({ name: 'Three' })
   })
 
+  it('do not register over one another an API that must be new, and read it only when it has changed', async () => {
+    const path = '/v1/apis/urn%3Anew'
+    const api = { ...put({ name: 'New', scopes: [] }), headers: { 'if-none-match': '*' } }
+    const made = await operator().response(path, api)
+    await expect(operator().json(path, api)).rejects.toMatchObject({ code: 'request.precondition' })
+
+    const token = await tokenOf(readCredentialFile(join(data.path, 'operator.json')))
+    const again = await fetch(provisioning.url + path, {
+      headers: { authorization: `Bearer ${token}`, 'if-none-match': made.headers.get('etag') ?? '' },
+    })
+    expect([again.status, await again.text()]).toEqual([304, ''])
+  })
+
   it('are listed page by page', async () => {
     const seen: string[] = []
     let cursor: string | undefined

@@ -27,6 +27,14 @@ describe('what somebody saw before', () => {
     expect(() => requireMatch(by(ifMatch), thing)).toThrow(stale)
   })
 
+  it('may be required not to be there', () => {
+    const ifNew = { actor: 'operator', ifNoneMatch: '*' }
+    requireMatch(ifNew, undefined)
+    expect(() => requireMatch(ifNew, thing)).toThrow(stale)
+    requireMatch({ ...ifNew, ifNoneMatch: '"other"' }, thing)
+    expect(() => requireMatch({ ...ifNew, ifNoneMatch: etagOf(thing) }, thing)).toThrow(stale)
+  })
+
   it('is not met by what is not there', () => {
     expect(() => requireMatch(by('*'), undefined)).toThrow(stale)
     expect(() => requireMatch(by(etagOf(thing)), undefined)).toThrow(stale)
