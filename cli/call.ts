@@ -202,10 +202,13 @@ const candidatesShownMax = 5
  * @throws FleetError `request.not_found`; `request.invalid` when several could be meant
  */
 export async function findId(call: Call, kind: Kind, given: string): Promise<string> {
+  if (kind.searches === true && (await isThere(call, `${kind.path}/${encodeURIComponent(given)}`)))
+    return given
   const items = await call.all<Record<string, unknown>>(
     kind.path,
     kind.member,
-    kind.searches === true ? { search: given.slice(0, 64) } : {},
+    kind.searches === true ? { search: given.slice(0, 64), limit: 100 } : {},
+    kind.searches === true ? 100 : undefined,
   )
   const ids = items.map((item) => String(item[kind.id]))
   if (ids.includes(given)) return given
@@ -219,6 +222,17 @@ export async function findId(call: Call, kind: Kind, given: string): Promise<str
     const more = meant.length > candidatesShownMax ? ', …' : ''
     throw new FleetError('request.invalid', `"${given}" could be any of ${meant.length}: ${shown}${more}`)
   }
-  if (only !== given) call.voice.note(`${kind.noun} ${only}`)
+  call.voice.note(`${kind.noun} ${only}`)
   return only
+}
+
+async function isThere(call: Call, path: string): Promise<boolean> {
+  try {
+    await call.get(path)
+    return true
+  } catch (error) {
+    // What is no identifier may still be a name.
+    if (isFleetError(error, 'request.not_found') || isFleetError(error, 'request.invalid')) return false
+    throw error
+  }
 }

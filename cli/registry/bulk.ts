@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import { FleetError } from '../../core/contract/errors.ts'
-import type { Device } from '../../core/contract/registry.ts'
+import type { Device, Lot } from '../../core/contract/registry.ts'
 import type { Call, CallFlags } from '../call.ts'
 import { type Exit, exits } from '../exit.ts'
 import { counted } from '../output.ts'
@@ -133,9 +133,22 @@ function bar(done: number, all: number): string {
   return `${'█'.repeat(full)}${'░'.repeat(barWidth - full)} ${done} of ${all}`
 }
 
-/** The list that `device import` takes, or NDJSON, or JSON; credentials are never in it: they are shown once. */
+/** As `device import` takes it, without what is retired; credentials are never in it: they are shown once. */
 export async function deviceExport(call: Call, flags: CallFlags & DeviceFilter): Promise<void> {
-  const rows = await call.all<Device>('/v1/devices', 'devices', await filterOf(call, flags))
-  const columns = ['deviceId', 'name', 'tags', 'state', 'registeredAtMs']
+  const lotOf = new Map<string, string>()
+  for (const { lotId } of await call.all<Lot>('/v1/lots', 'lots'))
+    for (const { deviceId } of await call.all<Device>('/v1/devices', 'devices', { lotId, limit: 500 }))
+      lotOf.set(deviceId, lotId)
+  const devices = await call.all<Device>('/v1/devices', 'devices', await filterOf(call, flags))
+  const rows = devices
+    .filter(({ state }) => state !== 'retired' || flags.state === 'retired')
+    .map(({ deviceId, name, tags, board }) => ({
+      deviceId,
+      name,
+      lot: lotOf.get(deviceId) ?? null,
+      tags,
+      serial: board?.serial ?? null,
+    }))
+  const columns = ['deviceId', 'name', 'lot', 'tags', 'serial']
   call.list({ rows, columns, id: 'deviceId', whole: { devices: rows } })
 }

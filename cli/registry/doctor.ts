@@ -6,6 +6,7 @@ import { isFleetError } from '../../core/contract/errors.ts'
 import { createFetch } from '../../core/runtime/fetch.ts'
 import type { Call } from '../call.ts'
 import { type Exit, exits } from '../exit.ts'
+import { counted } from '../output.ts'
 import type { Status } from './server.ts'
 
 export interface Finding {
@@ -136,7 +137,7 @@ async function keys(call: Call): Promise<Finding[]> {
         ),
     )
     if (ending.length === 0)
-      return [{ check: 'keys', state: 'ok', detail: `${signingKeys.length} signing keys are published` }]
+      return [{ check: 'keys', state: 'ok', detail: counted(signingKeys.length, 'signing key') }]
     return ending.map(({ kid }) => ({
       check: 'keys',
       state: 'warning',
@@ -168,7 +169,13 @@ async function credentials(call: Call): Promise<Finding[]> {
         })
     }
     if (findings.length > 0) return findings
-    return [{ check: 'credentials', state: 'ok', detail: `of ${clients.length} clients none expires soon` }]
+    return [
+      {
+        check: 'credentials',
+        state: 'ok',
+        detail: `of ${counted(clients.length, 'client')} none expires soon`,
+      },
+    ]
   })
 }
 
