@@ -97,6 +97,12 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     return { client: named, stored, file }
   }
 
+  async function tellGone({ oauthClientId, credentialId }: CredentialRecord): Promise<void> {
+    if (issuer.directory === undefined) return
+    const client = await repository.findClient(oauthClientId)
+    if (client !== undefined) await issuer.directory.removeCredential(client, credentialId)
+  }
+
   /** One more, and what becomes of the others. */
   async function add(
     { actor, ...terms }: By,
@@ -165,6 +171,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       const candidates = await repository.credentialsUnusedSince(beforeMs, retiredAtOnce)
       const owners = [...new Set(candidates.map(({ oauthClientId }) => oauthClientId))]
       if (owners.length === 0) return 0
+      for (const one of candidates) await tellGone(one)
       return changes.make({ actor: ownActor }, async (view) => {
         const of = await Promise.all(owners.map((owner) => view.credentialsOf(owner)))
         const outworn = of.flatMap((credentials) => unusedOf(credentials, beforeMs, now()))

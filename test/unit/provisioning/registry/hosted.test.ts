@@ -85,6 +85,19 @@ describe('with a hosted issuer', () => {
     expect(hosted.asked).toEqual(['put a', `remove ${credential.credentialId} of a`, 'remove a'])
   })
 
+  it('a credential that nobody uses any more is told there', async () => {
+    const { credential: first } = await register()
+    kit.clock.nowMs++
+    const owner = { of: 'client', oauthClientId: 'a' } as const
+    const { credential: second } = await kit.registry.credentials.issue(operator, owner, {})
+    await kit.repository.noteUse(new Map([[second.credentialId ?? '', kit.clock.nowMs]]))
+    hosted.asked.length = 0
+
+    await kit.registry.credentials.retireUnused(kit.clock.nowMs)
+
+    expect(hosted.asked).toEqual([`remove ${first.credentialId} of a`])
+  })
+
   it('what cannot be told there is not done here', async () => {
     await register()
     hosted.goAway()
