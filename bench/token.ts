@@ -78,6 +78,19 @@ async function measure(contender: Contender, credentialsFile: string): Promise<v
   )
 }
 
+/** Lets every client come once, so that both contenders know them all: the peer looked them up when it started. */
+async function meetAll({ port, path, body }: Contender, credentialsFile: string): Promise<void> {
+  const load = new Child('token-load', { port, path, body, credentialsFile, connections })
+  await load.next('connected')
+  load.tell('measure')
+  for (let issued = 0; issued < clients; ) {
+    await delay(500)
+    load.tell('report')
+    issued = (await load.next<TokenLoadReport>('report')).issued
+  }
+  await load.stop()
+}
+
 const data = mkdtempSync(join(tmpdir(), 'lotwatch-bench-'))
 try {
   say(
@@ -124,6 +137,7 @@ try {
 
   const ours = await startOurs('lotwatch')
   const theirs = values.alone ? undefined : await startPeer()
+  await meetAll(ours.contender, credentialsFile)
   for (let round = 0; round < rounds; round++) {
     const turns = [ours.contender, ...(theirs === undefined ? [] : [theirs.contender])]
     // Who goes first changes, so that neither always meets the warmer machine.
@@ -148,6 +162,7 @@ try {
   mkdirSync(join(data, 'rules'), { recursive: true })
   writeFileSync(join(data, 'rules', '10-banned.js'), rule)
   const ruled = await startOurs('with one rule')
+  await meetAll(ruled.contender, credentialsFile)
   for (let round = 0; round < rounds; round++) await measure(ruled.contender, credentialsFile)
   const ruledTop = median(ruled.contender.results.map(({ perSec }) => perSec))
   say(`median: with one rule ${rate(ruledTop)}, ${((100 * ruledTop) / top).toFixed(0)} % of without`)

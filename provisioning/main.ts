@@ -26,9 +26,11 @@ import { openSigningKeys } from './oauth/keys.ts'
 import { openPepper } from './oauth/pepper.ts'
 import { createSecretHasher } from './oauth/secret.ts'
 import { createSigner } from './oauth/signer.ts'
+import { startSigningThread } from './oauth/signing-thread.ts'
 import { createTokenEndpoint } from './oauth/token-endpoint.ts'
 import { createIssuedTokens } from './oauth/tokens.ts'
 import { brokerOf, createRegistry } from './registry.ts'
+import { openPostgresRepository } from './repository/postgres.ts'
 import type { RegistryRepository } from './repository/repository.ts'
 import { openSqliteRepository } from './repository/sqlite.ts'
 import { type HttpParts, registerRoutes } from './routes.ts'
@@ -49,7 +51,11 @@ runProgram(createLog({ program: 'provisioning' }), async () => {
   // Whatever this program writes, others cannot read.
   process.umask(0o077)
   makeDataFolder(config.dataDir)
-  const repository = openSqliteRepository({ path: join(config.dataDir, 'registry.db'), now })
+  const { databaseUrl } = config
+  const repository =
+    databaseUrl === undefined
+      ? openSqliteRepository({ path: join(config.dataDir, 'registry.db'), now })
+      : await openPostgresRepository({ url: databaseUrl, now, log })
 
   // The routes are there before what they lead to: what the issuer is called may depend on the port.
   let parts: Parts | undefined
@@ -89,8 +95,9 @@ async function open(
   log: Log,
 ): Promise<Parts> {
   // The file is this process's alone, so what it read of clients holds until it changes them itself.
-  const cache = createAccessCache(stored)
-  const { repository } = cache
+  // Others may change what is in PostgreSQL: nothing of it is kept.
+  const cache = config.databaseUrl === undefined ? createAccessCache(stored) : undefined
+  const repository = cache?.repository ?? stored
   const folder = join(config.dataDir, 'keys')
   const pepper = await openPepper({ repository, folder, setting: config.pepper, randomBytes })
   const keys = await openSigningKeys({
@@ -129,10 +136,17 @@ async function open(
     audiences: [issuerUrl, issuer.tokenEndpoint],
     now,
   })
+  const thread = startSigningThread()
   const token = createTokenEndpoint({
     repository,
-    authenticator: cache.remembering(authenticator, hash, now),
-    signer: createSigner({ issuer: issuerUrl, keys, lifeSec: config.tokenLifeSec, newTokenId: randomUUID }),
+    authenticator: cache?.remembering(authenticator, hash, now) ?? authenticator,
+    signer: createSigner({
+      issuer: issuerUrl,
+      keys,
+      lifeSec: config.tokenLifeSec,
+      newTokenId: randomUUID,
+      thread,
+    }),
     brake,
     quotas,
     rules: undefined,
@@ -186,6 +200,7 @@ async function open(
       await upkeep.stop()
       await flushUsage()
       await decisions.stop()
+      await thread.stop()
     },
   }
 }

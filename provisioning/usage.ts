@@ -16,6 +16,8 @@ export interface Usage {
 
 /** Written in one go; a longer batch would hold up who waits for the repository. */
 const writtenAtOnce = 500
+/** A credential that is used all the time is written this often: when it was last used is for people, and by the day. */
+const notedEveryMs = 10 * 60_000
 
 export function createUsage({
   repository,
@@ -26,9 +28,14 @@ export function createUsage({
 }): Usage {
   // Both are as large as the registry at most: one entry for each credential and device.
   let uses = new Map<string, number>()
+  /** When each was last written. */
+  const noted = new Map<string, number>()
   let active = new Set<string>()
   return {
     used(credentialId, atMs) {
+      const notedAtMs = noted.get(credentialId)
+      if (notedAtMs !== undefined && atMs - notedAtMs < notedEveryMs && atMs >= notedAtMs) return
+      noted.set(credentialId, atMs)
       uses.set(credentialId, atMs)
     },
     activated(deviceId) {

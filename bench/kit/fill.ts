@@ -1,6 +1,6 @@
 /**
- * Fills a registry with devices through the repository, each with a secret and a quota; the broker's API gets a quota
- * too. A process of its own, since the file stays locked until who opened it ends.
+ * Fills a registry with devices through the repository, each with a secret; the broker's API has a quota for the hour
+ * and the day, against which every token counts, and so has every hundredth device. A process of its own, since the file stays locked until who opened it ends.
  */
 import { randomBytes } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
@@ -40,7 +40,7 @@ async function run({ data, credentialsFile, from, to }: FillOrder): Promise<void
     for (; made < to && changes.length < changesAtOnce; made++) {
       const oauthClientId = `bench-${String(made).padStart(6, '0')}`
       const secret = makeSecret(randomBytes(32))
-      changes.push(changeFor(oauthClientId, hash(secret)))
+      changes.push(changeFor(oauthClientId, hash(secret), made % 100 === 0))
       lines.push(`${oauthClientId}:${secret}\n`)
     }
     await repository.change(async () => ({ changes, answer: undefined }))
@@ -50,14 +50,14 @@ async function run({ data, credentialsFile, from, to }: FillOrder): Promise<void
   process.send?.({ filled: to })
 }
 
-function changeFor(oauthClientId: string, digest: Uint8Array): Change {
+function changeFor(oauthClientId: string, digest: Uint8Array, hasQuota: boolean): Change {
   const client: Client = {
     ...clientDefaults(),
     oauthClientId,
     name: oauthClientId,
     kind: 'device',
     grants: [{ audience, scopes: scope.split(' ') }],
-    quota,
+    ...(hasQuota ? { quota } : {}),
   }
   return {
     audit: {

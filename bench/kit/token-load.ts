@@ -97,7 +97,6 @@ async function run(order: TokenLoadOrder): Promise<void> {
       cpu = process.cpuUsage()
       isMeasuring = true
     } else if (message.do === 'report') {
-      isMeasuring = false
       const used = process.cpuUsage(cpu)
       const report: TokenLoadReport = {
         issued: latencies.total,

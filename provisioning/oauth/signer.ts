@@ -4,6 +4,7 @@ import type { Api } from '../../core/contract/client.ts'
 import { type AclRule, deviceAcl } from '../../core/contract/principal.ts'
 import { createJwsSigner } from './jws.ts'
 import type { SigningKeys } from './keys.ts'
+import type { SigningThread } from './signing-thread.ts'
 
 /** What a token says, all but when and by whom. */
 export interface TokenSubject {
@@ -41,10 +42,12 @@ export interface SignerOptions {
   /** For APIs that say nothing about it. */
   readonly lifeSec: number
   readonly newTokenId: () => string
+  readonly thread: Pick<SigningThread, 'sign'>
 }
 
-export function createSigner({ issuer, keys, lifeSec: lifeDefaultSec, newTokenId }: SignerOptions): Signer {
-  const sign = createJwsSigner()
+export function createSigner(options: SignerOptions): Signer {
+  const { issuer, keys, lifeSec: lifeDefaultSec, newTokenId } = options
+  const sign = createJwsSigner(options.thread)
   return {
     async sign(subject, nowSec) {
       const { api } = subject

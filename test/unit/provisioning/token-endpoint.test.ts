@@ -1,5 +1,5 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { tokenCharsMax } from '../../../core/auth/verifier.ts'
 import { scopesOf } from '../../../core/contract/principal.ts'
 import { createAuthenticator } from '../../../provisioning/oauth/authenticator.ts'
@@ -16,6 +16,8 @@ import {
 import type { TokenDecision } from '../../../provisioning/repository/repository.ts'
 import { createSealer } from '../../../provisioning/seal.ts'
 import { openRegistry, operator, type RegistryKit } from './kit.ts'
+
+const thread = startSigningThread()
 
 describe('a token request', () => {
   let kit: RegistryKit
@@ -74,6 +76,7 @@ describe('a token request', () => {
         keys,
         lifeSec: 600,
         newTokenId: () => 'token-1',
+        thread,
       }),
       brake: createBrake({ nowMs: now }),
       quotas: createQuotas(repository),
@@ -95,6 +98,7 @@ describe('a token request', () => {
     secret = 'credential' in issued ? (issued.credential.client_secret ?? '') : ''
   })
   afterEach(() => kit.close())
+  afterAll(() => thread.stop())
 
   it('of a device gets a token in the profile of RFC 9068, with its topics', async () => {
     const answer = await ask()
