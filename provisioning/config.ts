@@ -47,6 +47,13 @@ export const provisioningSettings = Type.Object({
     description:
       'how long a signing key is published before it signs; above the 300 s that verifiers keep the key set',
   }),
+  databaseUrl: Type.Optional(
+    Type.String({
+      pattern: '^postgres(ql)?://',
+      description:
+        'the registry in PostgreSQL, which several provisioning processes may share; absent: SQLite in the data folder',
+    }),
+  ),
   pepper: Type.Optional(
     Type.String({
       pattern: pepperPattern,

@@ -3,44 +3,80 @@ import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import Database from 'libsql'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Client } from '../../core/contract/client.ts'
 import type { Device, Lot } from '../../core/contract/registry.ts'
+import { createLog } from '../../core/runtime/log.ts'
+import { openPostgresRepository } from '../../provisioning/repository/postgres.ts'
 import type { Change, RegistryRepository } from '../../provisioning/repository/repository.ts'
 import { openSqliteRepository } from '../../provisioning/repository/sqlite.ts'
 import { emptySnapshot } from '../kit/issuer.ts'
+import { describeWithCommand, findCommand } from '../kit/needs.ts'
+import { type Postgres, startPostgres } from '../kit/postgres.ts'
 import { makeDataDir } from '../kit/program.ts'
 
 interface Opened {
   readonly repository: RegistryRepository
   /** The same registry, as the next start of the program finds it. */
-  reopen(): Opened
-  close(): void
+  reopen(): Promise<Opened>
+  close(): Promise<void>
 }
 
-const adapters: Record<string, (now: () => number, feedEventsKept?: number) => Opened> = {
-  sqlite(now, feedEventsKept = 1000) {
-    const open = (folder: ReturnType<typeof makeDataDir>): Opened => {
-      const repository = openSqliteRepository({ path: join(folder.path, 'registry.db'), now, feedEventsKept })
-      const close = () => {
-        repository.close()
-        folder.remove()
-      }
-      return {
-        repository,
-        // What is on the disk now, as after a power cut.
-        reopen() {
-          const copy = makeDataDir()
-          cpSync(folder.path, copy.path, { recursive: true })
-          close()
-          return open(copy)
-        },
-        close,
-      }
+type Open = (now: () => number, feedEventsKept?: number) => Promise<Opened>
+
+const openSqlite: Open = async (now, feedEventsKept = 1000) => {
+  const open = async (folder: ReturnType<typeof makeDataDir>): Promise<Opened> => {
+    const repository = openSqliteRepository({ path: join(folder.path, 'registry.db'), now, feedEventsKept })
+    const close = async () => {
+      await repository.close()
+      folder.remove()
     }
-    return open(makeDataDir())
-  },
+    return {
+      repository,
+      // What is on the disk now, as after a power cut.
+      async reopen() {
+        const copy = makeDataDir()
+        cpSync(folder.path, copy.path, { recursive: true })
+        await close()
+        return open(copy)
+      },
+      close,
+    }
+  }
+  return open(makeDataDir())
 }
+
+const silent = createLog({ program: 'test', level: 'silent' })
+let postgres: Postgres | undefined
+function running(): Postgres {
+  if (postgres === undefined) throw new Error('PostgreSQL is not installed')
+  return postgres
+}
+const openPostgres: Open = async (now, feedEventsKept = 1000) => {
+  const url = await running().createDatabase()
+  const open = async (): Promise<Opened> => {
+    const repository = await openPostgresRepository({ url, now, feedEventsKept, aheadMs: 0, log: silent })
+    return {
+      repository,
+      async reopen() {
+        await repository.close()
+        return open()
+      },
+      close: () => repository.close(),
+    }
+  }
+  return open()
+}
+
+const adapters: readonly [string, Open, typeof describe | typeof describe.skip][] = [
+  ['sqlite', openSqlite, describe],
+  ['postgres', openPostgres, describeWithCommand('initdb')],
+]
+
+beforeAll(async () => {
+  if (findCommand('initdb') !== undefined) postgres = await startPostgres()
+})
+afterAll(() => postgres?.stop())
 
 const lot: Lot = { lotId: 'north', name: 'North', capacities: [{ fromMs: 0, capacity: 40 }] }
 const device: Device = { deviceId: 'd1', name: 'Gate 1', state: 'active', registeredAtMs: 500, tags: [] }
@@ -82,8 +118,8 @@ const registerDevice = (deviceId = 'd1'): Change => ({
   },
 })
 
-for (const [name, open] of Object.entries(adapters)) {
-  describe(`the registry repository over ${name}`, () => {
+for (const [name, open, describeIt] of adapters) {
+  describeIt(`the registry repository over ${name}`, () => {
     let nowMs: number
     let opened: Opened
     const commit = (change: Change) =>
@@ -94,11 +130,11 @@ for (const [name, open] of Object.entries(adapters)) {
         data: JSON.parse(data) as unknown,
       }))
 
-    beforeEach(() => {
+    beforeEach(async () => {
       nowMs = 1_000_000
-      opened = open(() => nowMs)
+      opened = await open(() => nowMs)
     })
-    afterEach(async () => opened.close())
+    afterEach(() => opened.close())
 
     it('keeps everything over a restart', async () => {
       await commit(setLot(lot))
@@ -113,7 +149,7 @@ for (const [name, open] of Object.entries(adapters)) {
       })
       const before = await opened.repository.feedSnapshot()
 
-      opened = opened.reopen()
+      opened = await opened.reopen()
 
       const { repository } = opened
       expect(await repository.findLot('north')).toEqual(lot)
@@ -467,7 +503,7 @@ for (const [name, open] of Object.entries(adapters)) {
 
       it('forgets its oldest events, and those who stood there get a snapshot', async () => {
         await opened.close()
-        opened = open(() => nowMs, 10)
+        opened = await open(() => nowMs, 10)
         for (let i = 0; i < 60; i++) await commit(setLot({ ...lot, name: `North ${i}` }))
         await opened.repository.prune()
 
@@ -497,8 +533,8 @@ for (const [name, open] of Object.entries(adapters)) {
       )
       await fc.assert(
         fc.asyncProperty(fc.array(change, { maxLength: 30 }), async (changes) => {
-          opened.close()
-          opened = open(() => nowMs)
+          await opened.close()
+          opened = await open(() => nowMs)
           for (const one of changes) {
             // Some are refused (an identifier taken, a lot unknown): that must show nowhere.
             await commit(asChange(one)).catch(() => undefined)
@@ -571,7 +607,7 @@ describe('the registry in a SQLite file', () => {
     folder.remove()
   })
 
-  it('belongs to one process: a second one is told so', () => {
+  it('belongs to one process: a second one is told so', async () => {
     const folder = makeDataDir()
     const path = join(folder.path, 'registry.db')
     const first = openSqliteRepository({ path, now: () => 0 })
@@ -580,7 +616,7 @@ describe('the registry in a SQLite file', () => {
       expect.objectContaining({ code: 'store.locked' }),
     )
 
-    first.close()
+    await first.close()
     folder.remove()
   })
 })

@@ -1,5 +1,5 @@
 /** Tests that need more than Node: skipped with one line that says what to install, a failure where CI=true. */
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe } from 'vitest'
 
@@ -10,11 +10,12 @@ const packages = {
   influxd: 'influxdb',
   'victoria-metrics': 'victoria-metrics',
   chromium: 'chromium',
+  initdb: 'postgresql',
 } as const
 
-/** The full path of a command, looked for on PATH and in /usr/sbin. */
+/** The full path of a command, looked for on PATH, in /usr/sbin, and where Debian keeps PostgreSQL. */
 export function findCommand(name: string): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', ...postgresFolders()]
   return folders
     .map((folder) => join(folder, name))
     .find((path) => {
@@ -25,6 +26,17 @@ export function findCommand(name: string): string | undefined {
         return false
       }
     })
+}
+
+/** Where Debian keeps the programs of the newest version. */
+function postgresFolders(root = '/usr/lib/postgresql'): string[] {
+  try {
+    return readdirSync(root)
+      .toSorted((a, b) => Number(b) - Number(a))
+      .map((version) => join(root, version, 'bin'))
+  } catch {
+    return [] // not installed
+  }
 }
 
 /** `describe` for tests that need a command of a Debian package. */

@@ -151,7 +151,6 @@ CREATE TABLE decisions (
   record TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX decisions_by_time ON decisions (at_ms);
-CREATE INDEX decisions_of_client ON decisions (oauth_client_id, at_ms);
 
 -- Only the latest moment counts for each subject; pruned once no living token can be met by it.
 CREATE TABLE revocations (
