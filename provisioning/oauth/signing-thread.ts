@@ -1,6 +1,6 @@
 /**
- * A thread that signs for the event loop: what is asked for in one turn goes over as one message and comes back as
- * one. Node's thread pool is woken for each signature instead, and on a busy machine that costs the event loop more than
+ * A thread that signs for the event loop: what is asked for while it is at work goes over as one message and comes back
+ * as one. Node's thread pool is woken for each signature instead, and on a busy machine that costs the event loop more than
  * anything else a token needs. Keys stay in the process.
  */
 import type { KeyObject } from 'node:crypto'
@@ -38,9 +38,12 @@ export function startSigningThread(): SigningThread {
   let lastId = 0
   let newKeys: [number, KeyObject][] = []
   let batch: Asked[] = []
+  let isBusy = false
 
   worker.on('message', (signatures: readonly string[]) => {
     const served = waiting.splice(0, signatures.length)
+    isBusy = false
+    if (batch.length > 0) send()
     served.forEach((resolve, i) => {
       resolve(signatures[i] as string) // one for each
     })
@@ -48,6 +51,8 @@ export function startSigningThread(): SigningThread {
   // A thread that fails is a bug: without a listener, its error ends the program, and the supervisor starts it again.
 
   const send = () => {
+    if (isBusy) return
+    isBusy = true
     worker.postMessage({ newKeys, batch })
     newKeys = []
     batch = []

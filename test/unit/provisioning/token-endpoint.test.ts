@@ -8,6 +8,7 @@ import { createBrake } from '../../../provisioning/oauth/guards/brake.ts'
 import { createQuotas } from '../../../provisioning/oauth/guards/quotas.ts'
 import { openSigningKeys, type SigningKeys } from '../../../provisioning/oauth/keys.ts'
 import { createSigner } from '../../../provisioning/oauth/signer.ts'
+import { startSigningThread } from '../../../provisioning/oauth/signing-thread.ts'
 import {
   createTokenEndpoint,
   heldMs,
