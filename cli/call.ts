@@ -25,6 +25,9 @@ export interface CallFlags extends AccessOptions {
   readonly out?: string
 }
 
+/** Headers of a conditional request (RFC 9110 §13). */
+export type Match = Readonly<Record<string, string>>
+
 interface Planned {
   readonly method: string
   readonly path: string
@@ -65,6 +68,19 @@ export class Call {
     return this.api.json<Answer>(path, { query, timeoutMs: this.timeoutMs })
   }
 
+  /** For a change that must not overwrite what somebody else changed meanwhile. Nothing there: `value` is undefined. */
+  async read<Thing>(path: string): Promise<{ readonly value?: Thing; readonly match: Match }> {
+    try {
+      const response = await this.api.response(path, { timeoutMs: this.timeoutMs })
+      const etag = response.headers.get('etag')
+      const value = (await response.json()) as Thing // its shape is the caller's word
+      return { value, match: etag === null ? {} : { 'if-match': etag } }
+    } catch (error) {
+      if (isFleetError(error, 'request.not_found')) return { match: { 'if-none-match': '*' } }
+      throw error
+    }
+  }
+
   /** All pages of a list route, at most `max` rows. */
   async all<Item>(
     path: string,
@@ -85,7 +101,12 @@ export class Call {
   }
 
   /** @returns undefined when it is only planned (`--dry-run`), and the answer of a route that has none */
-  async change<Answer>(method: string, path: string, body?: unknown): Promise<Answer | undefined> {
+  async change<Answer>(
+    method: string,
+    path: string,
+    body?: unknown,
+    match: Match = {},
+  ): Promise<Answer | undefined> {
     if (this.flags.dryRun === true) {
       this.#planned.push({ method, path, ...(body === undefined ? {} : { body }) })
       return undefined
@@ -93,6 +114,7 @@ export class Call {
     return this.api.json<Answer>(path, {
       method,
       timeoutMs: this.timeoutMs,
+      headers: match,
       ...(body === undefined ? {} : { body }),
     })
   }

@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CredentialFile } from '../../core/contract/credential.ts'
-import { FleetError } from '../../core/contract/errors.ts'
+import { identifierPattern } from '../../core/contract/device.ts'
+import { FleetError, isFleetError } from '../../core/contract/errors.ts'
 import type { Device, Lot } from '../../core/contract/registry.ts'
 import type { Call, CallFlags } from '../call.ts'
 import { type Exit, exits } from '../exit.ts'
@@ -70,7 +71,7 @@ export async function deviceImport(call: Call, flags: ImportFlags, file: string)
     shown.push(verdict)
     // As it comes: what the server has committed is not given out twice.
     if (credential !== undefined && flags.credentials !== undefined)
-      writePrivate(join(flags.credentials, `${credential.client_id}.json`), credential)
+      writePrivate(join(flags.credentials, `${fileNameOf(line)}.json`), credential)
     if (enrolKey !== undefined) {
       const link = enrolmentLink(call.access.url('provisioning'), enrolKey)
       cards.push({ title: line.deviceId ?? `line ${line.line}`, key: enrolKey, link, uses: 1 })
@@ -119,10 +120,16 @@ async function* linesOf(response: Response): AsyncGenerator<Verdict | { readonly
       rest = lines.pop() ?? ''
       for (const line of lines) if (line !== '') yield JSON.parse(line)
     }
+    if (rest.trim() !== '') yield JSON.parse(rest)
   } catch (cause) {
+    if (isFleetError(cause)) throw cause
     throw new FleetError('provisioning.unavailable', 'the answer broke off', { cause })
   }
-  if (rest.trim() !== '') yield JSON.parse(rest)
+}
+
+/** Never a path, whatever the answer says. */
+function fileNameOf({ deviceId, line }: Verdict): string {
+  return deviceId !== undefined && new RegExp(identifierPattern).test(deviceId) ? deviceId : `line-${line}`
 }
 
 const barWidth = 30

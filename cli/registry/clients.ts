@@ -207,7 +207,8 @@ interface ApiFlags extends CallFlags, QuotaFlags {
 /** Registers the API, or changes what is named of it; the rest stays as it is. */
 export async function apiSet(call: Call, flags: ApiFlags, given: string): Promise<void> {
   const audience = audienceOf(given)
-  const known = (await call.all<Api>('/v1/apis', 'apis')).find((api) => api.audience === audience)
+  const path = `/v1/apis/${encodeURIComponent(audience)}`
+  const { value: known, match } = await call.read<Api>(path)
   const name = flags.name ?? known?.name
   if (name === undefined) throw new FleetError('request.invalid', `${audience} is a new API: --name`)
   const { perHour, perDay } = flags
@@ -221,7 +222,7 @@ export async function apiSet(call: Call, flags: ApiFlags, given: string): Promis
     ...optional('dialect', flags.dialect ?? known?.dialect),
     ...(quota === undefined ? {} : { quota }),
   }
-  const answer = await call.change<Api>('PUT', `/v1/apis/${encodeURIComponent(audience)}`, body)
+  const answer = await call.change<Api>('PUT', path, body, match)
   call.show(answer, 'audience')
 }
 

@@ -80,9 +80,9 @@ export async function deviceTag(
   if (add.length + remove.length === 0)
     throw new FleetError('request.invalid', 'nothing to tag: --add, --remove')
   return each(call, given, async (deviceId) => {
-    const device = await call.get<Device>(`/v1/devices/${deviceId}`)
-    const tags = [...new Set([...device.tags, ...add])].filter((tag) => !remove.includes(tag))
-    return call.change<Device>('PATCH', `/v1/devices/${deviceId}`, { tags })
+    const { value, match } = await call.read<Device>(`/v1/devices/${deviceId}`)
+    const tags = [...new Set([...(value?.tags ?? []), ...add])].filter((tag) => !remove.includes(tag))
+    return call.change<Device>('PATCH', `/v1/devices/${deviceId}`, { tags }, match)
   })
 }
 

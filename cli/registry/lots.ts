@@ -1,5 +1,5 @@
 /** The verbs of `lotctl lot`: places and how many spaces they have since when. */
-import { FleetError, isFleetError } from '../../core/contract/errors.ts'
+import { FleetError } from '../../core/contract/errors.ts'
 import type { DatedCapacity, Lot, LotRequest } from '../../core/contract/registry.ts'
 import { type Call, type CallFlags, findId } from '../call.ts'
 import { columnsOf, kinds } from './kinds.ts'
@@ -27,7 +27,7 @@ interface LotFlags extends CallFlags {
 
 /** Registers the lot, or changes what is named of it; the rest stays as it is. */
 export async function lotSet(call: Call, flags: LotFlags, lotId: string): Promise<void> {
-  const known = await knownLot(call, lotId)
+  const { value: known, match } = await call.read<Lot>(`/v1/lots/${encodeURIComponent(lotId)}`)
   const { name = known?.name, latitude, longitude, zone, capacity, from } = flags
   if (name === undefined) throw new FleetError('request.invalid', `${lotId} is a new lot: --name`)
   const { lotId: _, ...was } = known ?? { lotId, capacities: [] }
@@ -42,7 +42,7 @@ export async function lotSet(call: Call, flags: LotFlags, lotId: string): Promis
         ? was.capacities
         : withCapacity(was.capacities, { capacity, fromMs: from ?? (known === undefined ? 0 : Date.now()) }),
   }
-  call.show(await call.change<Lot>('PUT', `/v1/lots/${lotId}`, lot), 'lotId')
+  call.show(await call.change<Lot>('PUT', `/v1/lots/${encodeURIComponent(lotId)}`, lot, match), 'lotId')
 }
 
 export async function lotCapacitySet(
@@ -54,18 +54,11 @@ export async function lotCapacitySet(
   if (!/^[0-9]{1,9}$/.test(spaces))
     throw new FleetError('request.invalid', `"${spaces}" is no number of spaces`)
   const lotId = await findId(call, kinds.lot, given)
-  const { lotId: _, ...lot } = await call.get<Lot>(`/v1/lots/${lotId}`)
+  const { value, match } = await call.read<Lot>(`/v1/lots/${lotId}`)
+  if (value === undefined) throw new FleetError('request.not_found', `there is no lot ${lotId}`)
+  const { lotId: _, ...lot } = value
   const capacities = withCapacity(lot.capacities, { capacity: Number(spaces), fromMs: from ?? Date.now() })
-  call.show(await call.change<Lot>('PUT', `/v1/lots/${lotId}`, { ...lot, capacities }), 'lotId')
-}
-
-async function knownLot(call: Call, lotId: string): Promise<Lot | undefined> {
-  try {
-    return await call.get<Lot>(`/v1/lots/${lotId}`)
-  } catch (error) {
-    if (isFleetError(error, 'request.not_found')) return undefined
-    throw error
-  }
+  call.show(await call.change<Lot>('PUT', `/v1/lots/${lotId}`, { ...lot, capacities }, match), 'lotId')
 }
 
 /** An entry of the same instant is replaced. */
