@@ -113,7 +113,8 @@ try {
   const profile = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
   const startOurs = async (name: string) => {
     const { program, port } = await startProvisioning(data, {
-      nodeOptions: profile,
+      // As lotctl up starts it.
+      nodeOptions: ['--max-semi-space-size=32', ...profile],
       env: { LOTWATCH_PROVISIONING_LOG_LEVEL: 'info' },
     })
     const body = form({ grant_type: 'client_credentials', audience, scope })

@@ -38,12 +38,13 @@ export function startSigningThread(): SigningThread {
   let lastId = 0
   let newKeys: [number, KeyObject][] = []
   let batch: Asked[] = []
-  let isBusy = false
+  /** Batches under way: one that is signed, and one that waits, so that the thread never does. */
+  let atWork = 0
 
   worker.on('message', (signatures: readonly string[]) => {
     const served = waiting.splice(0, signatures.length)
-    isBusy = false
-    if (batch.length > 0) send()
+    atWork--
+    send()
     served.forEach((resolve, i) => {
       resolve(signatures[i] as string) // one for each
     })
@@ -51,8 +52,8 @@ export function startSigningThread(): SigningThread {
   // A thread that fails is a bug: without a listener, its error ends the program, and the supervisor starts it again.
 
   const send = () => {
-    if (isBusy) return
-    isBusy = true
+    if (atWork >= 2 || batch.length === 0) return
+    atWork++
     worker.postMessage({ newKeys, batch })
     newKeys = []
     batch = []
