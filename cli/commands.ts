@@ -174,9 +174,11 @@ function finishVerb(command: Command): void {
     return
   }
   command.option('--no-input', 'never ask anything')
-  const examples = examplesOf[command.name()]
-  if (examples !== undefined && command.parent?.parent === null)
-    command.addHelpText('before', examplesText(examples))
+  const examples =
+    examplesOf[
+      command.parent?.parent === null ? command.name() : `${command.parent?.name()} ${command.name()}`
+    ]
+  if (examples !== undefined) command.addHelpText('before', examplesText(examples))
 }
 
 export function* below(command: Command): Generator<Command> {
@@ -194,7 +196,12 @@ const examplesOf: Readonly<Record<string, readonly [string, string]>> = {
   series: ['series --from -7d --every 1h', 'series --lot north --agg mean max -o csv'],
   readings: ['readings --lot north --from -1d', 'readings --device gate-1 --limit 100'],
   quarantine: ['quarantine', 'quarantine --reason reading.negative'],
-  version: ['version', '--version'],
+  'token get': ['token get --audience ingest', 'token get --audience provisioning --scope read:devices'],
+  'tls init': [
+    'tls init ./tls --server localhost',
+    'tls init ./tls --server lots.example:10.0.0.7,lots --days 90',
+  ],
+  version: ['version', 'version --no-input'],
   completion: ['completion bash > lotctl.bash', 'completion zsh'],
 }
 

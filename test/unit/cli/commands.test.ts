@@ -1,11 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
-import { createCommands } from '../../../cli/commands.ts'
-
-function* below(command: Command): Generator<Command> {
-  yield command
-  for (const child of command.commands) yield* below(child)
-}
+import { below, createCommands } from '../../../cli/commands.ts'
+import { root } from '../../../scripts/build.mjs'
 
 /** Parses without a system: a verb that gets as far as its work asks for settings, and that ends it. */
 async function run(...args: string[]): Promise<{ said: string; reached: boolean; exitCode: number }> {
@@ -72,4 +70,76 @@ describe('the command line', () => {
       for (const option of command.options) expect(option.description, option.flags).not.toBe('')
     }
   })
+
+  const tree = createCommands({
+    version: '0',
+    home: () => {
+      throw new Error('help needs no settings')
+    },
+    exit: () => undefined,
+  })
+  const leaves = [...below(tree)].filter(
+    (command) => command.commands.length === 0 && command.name() !== 'complete',
+  )
+
+  it.each(leaves.map((command) => [pathOf(command), command] as const))(
+    'shows two examples first, which it takes itself: %s',
+    async (_, command) => {
+      const help = helpOf(command)
+      const examples = help
+        .slice(0, help.indexOf('Usage:'))
+        .split('\n')
+        .filter((line) => line.startsWith('  '))
+      expect(examples).toHaveLength(2)
+      // These need no settings: they would print their script and make certificates.
+      if (['completion', 'tls init'].includes(pathOf(command))) return
+      for (const example of examples) {
+        const { said, reached, exitCode } = await run(...wordsOf(example))
+        expect([example, said, reached || exitCode === 0]).toEqual([example, '', true])
+      }
+    },
+  )
+
+  it('has every verb in its documentation', () => {
+    const page = readFileSync(join(root, 'docs/lotctl.md'), 'utf8')
+    const rows = new Map(
+      page.split('\n').flatMap((line) => {
+        const cells = line.split('|').map((cell) => cell.trim())
+        return cells.length === 4 ? [[cells[1]?.replaceAll('`', '') ?? '', cells[2] ?? '']] : []
+      }),
+    )
+    for (const leaf of leaves) {
+      const [first = '', ...rest] = pathOf(leaf).split(' ')
+      const row = rows.get(rest.length === 0 ? '(alone)' : first)
+      expect(row, pathOf(leaf)).toContain(`\`${rest.length === 0 ? first : rest.join(' ')}\``)
+    }
+  })
 })
+
+function pathOf(command: Command): string {
+  const names: string[] = []
+  for (let one: Command | null = command; one?.parent; one = one.parent) names.unshift(one.name())
+  return names.join(' ')
+}
+
+function helpOf(command: Command): string {
+  let help = ''
+  command.configureOutput({
+    writeOut: (text) => {
+      help += text
+    },
+  })
+  command.outputHelp()
+  return help
+}
+
+/** The words of the last lotctl in a line, as a shell would hand them over. */
+function wordsOf(line: string): string[] {
+  const own =
+    line
+      .replace(/\$\([^)]*\)/g, 'x')
+      .split('lotctl ')
+      .at(-1) ?? ''
+  const command = own.split(/ [|<>] /)[0] ?? ''
+  return [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '')
+}
