@@ -159,7 +159,9 @@ export class Call {
         this.show({ ...told, file: out }, Object.keys(told)[0] ?? '')
         return
       }
-      this.voice.note('shown once: keep it; --out FILE writes it with mode 0600')
+      // A client that brought its own key has no secret to keep.
+      if (!('token_endpoint_auth_method' in secret) || 'client_secret' in secret)
+        this.voice.note('shown once: keep it; --out FILE writes it with mode 0600')
       // A secret is JSON also where a table was asked for: it is a file that programs read.
       this.voice.answer(JSON.stringify(secret, undefined, this.look.output === 'ndjson' ? undefined : 2))
     }
