@@ -136,6 +136,7 @@ const barWidth = 30
 
 function bar(done: number, all: number): string {
   const share = all === 0 ? 1 : Math.min(1, done / all)
+  if (process.stderr.isTTY !== true) return `${done} of ${all} rows`
   const full = Math.round(share * barWidth)
   return `${'█'.repeat(full)}${'░'.repeat(barWidth - full)} ${done} of ${all}`
 }

@@ -207,6 +207,53 @@ describe('lotctl', () => {
     expect((await lotctl('completion', 'zsh')).stdout).toContain('#compdef lotctl')
   }, 30_000)
 
+  it('imports many devices, tells what is wrong row by row, and takes its own export back', async () => {
+    await json('lot', 'set', 'bulk', '--name', 'Bulk')
+    const rows = Array.from({ length: 2000 }, (_, i) => `bulk,many-${i}`)
+    writeFileSync(path('many.csv'), ['lot,deviceId', ...rows, 'blk,many-x', ''].join('\n'))
+
+    const dry = await lotctl('device', 'import', path('many.csv'), '--dry-run', '-o', 'json')
+    expect([dry.exit, JSON.parse(dry.stdout).summary]).toEqual([
+      6,
+      { created: 2000, unchanged: 0, errors: 1 },
+    ])
+    expect((await lotctl('device', 'list', '--lot', 'bulk', '-q')).stdout).toBe('')
+
+    const real = await lotctl('device', 'import', path('many.csv'))
+    expect([real.exit, real.stdout.includes('many-x')]).toEqual([6, true])
+    const exported = await lotctl('device', 'export', '--lot', 'bulk', '-o', 'csv')
+    writeFileSync(path('exported.csv'), exported.stdout)
+    const again = await json('device', 'import', path('exported.csv'))
+    expect(again.summary).toEqual({ created: 0, unchanged: 2000, errors: 0 })
+  }, 60_000)
+
+  it('makes an enrolment key to be printed, and never shows it again', async () => {
+    const sheet = path('sheet.html')
+    const { stdout } = await lotctl('enrol-key', 'create', '--uses', '3', '--life', '2h', '--sheet', sheet)
+    const { key, enrolKey } = JSON.parse(stdout)
+    expect(readFileSync(sheet, 'utf8')).toContain(key)
+    expect(statSync(sheet).mode & 0o777).toBe(0o600)
+    const { enrolKeys } = await json('enrol-key', 'list')
+    expect(enrolKeys).toContainEqual(enrolKey)
+    expect(JSON.stringify(enrolKeys)).not.toContain(key)
+    await json('enrol-key', 'revoke', enrolKey.enrolKeyId, '--yes')
+    expect((await json('enrol-key', 'show', enrolKey.enrolKeyId)).revokedAtMs).not.toBeNull()
+  }, 60_000)
+
+  it('sets the configuration of a device, and sends it a command', async () => {
+    await json('device', 'register', 'tuned', '--no-issue')
+    writeFileSync(path('config.json'), '{"everySec":5}')
+    await json('device', 'config', 'set', 'tuned', path('config.json'))
+    expect(await json('device', 'config', 'get', 'tuned')).toMatchObject({
+      config: { everySec: 5 },
+      version: 1,
+    })
+    const { commandId } = await json('device', 'command', 'tuned', 'ping')
+    expect((await json('device', 'command', 'tuned')).commands).toMatchObject([
+      { commandId, state: 'pending' },
+    ])
+  }, 60_000)
+
   it.each(['csv', 'ndjson', 'json', 'table'])(
     'lists the same devices as %s',
     async (output) => {
