@@ -114,7 +114,17 @@ async function open(
   const feed = new Feed({ repository, beatMs: feedBeatMs })
   const broker = brokerOf(config.brokerUrl)
   const builtInClients = new Set(wellKnownClients.map(({ client }) => client.oauthClientId))
-  const registry = createRegistry({ repository, issuer, pepper, now, broker, ca, builtInClients })
+  const registry = createRegistry({
+    repository,
+    issuer,
+    pepper,
+    hash,
+    randomBytes,
+    now,
+    broker,
+    ca,
+    builtInClients,
+  })
   await registry.apis.ensureBuiltIn()
   await ensureServices({ dataDir: config.dataDir, registry, repository, issuer, ca, log })
 
@@ -184,6 +194,7 @@ async function open(
     token,
     tokens,
     authenticator,
+    log,
     brake,
     errors,
     decisions,

@@ -5,13 +5,18 @@
  */
 import type { CredentialFile } from '../core/contract/credential.ts'
 import { audiences } from '../core/contract/principal.ts'
+import { createEnrolProofs } from './enrol-proof.ts'
 import type { Issuer } from './issuer/issuer.ts'
+import { makeSecret, type SecretHasher } from './oauth/secret.ts'
 import { type Apis, createApis } from './registry/apis.ts'
 import { type Boards, createBoards } from './registry/boards.ts'
 import { type Changes, createChanges } from './registry/changes.ts'
 import { type Clients, createClients } from './registry/clients.ts'
 import { type Credentials, createCredentials } from './registry/credentials.ts'
 import { createDevices, type Devices } from './registry/devices.ts'
+import { createDownlink, type Downlink } from './registry/downlink.ts'
+import { createEnrolments, type Enrolments } from './registry/enrolment.ts'
+import { createImports, type Imports } from './registry/import.ts'
 import { createLots, type Lots } from './registry/lots.ts'
 import type { RegistryRepository } from './repository/repository.ts'
 
@@ -20,6 +25,9 @@ export interface RegistryOptions {
   readonly issuer: Issuer
   /** Opens and closes what is stored sealed. */
   readonly pepper: Uint8Array
+  /** Keyed hash of what is kept as a digest only. */
+  readonly hash: SecretHasher
+  readonly randomBytes: (count: number) => Uint8Array
   /** Wall clock, Unix milliseconds. */
   readonly now: () => number
   /** What devices are told about their broker. */
@@ -39,12 +47,23 @@ export interface Registry {
   readonly lots: Lots
   readonly devices: Devices
   readonly boards: Boards
+  readonly enrolments: Enrolments
+  readonly imports: Imports
+  readonly downlink: Downlink
 }
 
 export function createRegistry(options: RegistryOptions): Registry {
   const { repository, builtInClients } = options
   const changes = createChanges(repository, options.pepper)
   const credentials = createCredentials({ ...options, changes })
+  const { now, randomBytes, hash } = options
+  const proofs = createEnrolProofs({ repository, issuer: options.issuer.issuer, now })
+  const made = {
+    now,
+    hash,
+    makeKeyText: () => makeSecret(randomBytes(32), 'lotenr'),
+    newId: (prefix: string) => `${prefix}-${Buffer.from(randomBytes(8)).toString('hex')}`,
+  }
   return {
     changes,
     credentials,
@@ -56,6 +75,9 @@ export function createRegistry(options: RegistryOptions): Registry {
       builtIn: builtInClients,
     }),
     apis: createApis({ changes }),
+    enrolments: createEnrolments({ ...made, repository, changes, credentials, proofs }),
+    imports: createImports({ ...made, repository, changes, credentials }),
+    downlink: createDownlink({ ...made, repository, changes }),
     lots: createLots({ changes }),
     boards: createBoards({ changes, now: options.now }),
     devices: createDevices({ repository, changes, credentials, now: options.now }),

@@ -11,7 +11,10 @@ import { type ClientRouteParts, registerClientRoutes } from './routes/clients.ts
 import { type DecisionRouteParts, registerDecisionRoutes } from './routes/decisions.ts'
 import { createDesk } from './routes/desk.ts'
 import { type DeviceRouteParts, registerDeviceRoutes } from './routes/devices.ts'
+import { type DownlinkRouteParts, registerDownlinkRoutes } from './routes/downlink.ts'
+import { type EnrolmentRouteParts, registerEnrolmentRoutes } from './routes/enrolment.ts'
 import { type FeedRouteParts, registerFeedRoutes } from './routes/feed.ts'
+import { type ImportRouteParts, registerImportRoutes } from './routes/import.ts'
 import { type KeyRouteParts, registerKeyRoutes } from './routes/keys.ts'
 import { type LotRouteParts, registerLotRoutes } from './routes/lots.ts'
 import { registerStatusRoutes, type StatusRouteParts } from './routes/status.ts'
@@ -22,6 +25,9 @@ export type HttpParts = OAuthParts &
   AuditRouteParts &
   DecisionRouteParts &
   DeviceRouteParts &
+  DownlinkRouteParts &
+  EnrolmentRouteParts &
+  ImportRouteParts &
   KeyRouteParts &
   LotRouteParts &
   FeedRouteParts &
@@ -49,6 +55,9 @@ export function registerRoutes(
     registerKeyRoutes(api, desk, parts)
     registerLotRoutes(api, desk, parts)
     registerDeviceRoutes(api, desk, parts)
+    registerImportRoutes(api, desk, parts)
+    registerEnrolmentRoutes(api, desk, parts)
+    registerDownlinkRoutes(api, desk, parts)
     registerFeedRoutes(api, desk, parts)
     registerStatusRoutes(api, desk, parts)
   })

@@ -19,6 +19,7 @@ export const errorCodes = {
   'token.revoked': ['refused', 'the token, its credential or its client was revoked'],
   'token.scope': ['refused', 'the token lacks the scope this needs'],
   'client.refused': ['refused', 'the token endpoint refused the client'],
+  'enrolment.refused': ['refused', 'the board may not become this device'],
   'device.mismatch': ['refused', 'client identifier, user name and token name different devices'],
   'device.held': ['refused', 'the device may not connect now'],
   'connect.refused': ['refused', 'the CONNECT asks for something this broker does not offer'],

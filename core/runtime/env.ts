@@ -48,12 +48,14 @@ export function readSettings<Schema extends TObject>(
 
   for (const key of Object.keys(section)) {
     if (!Object.hasOwn(schema.properties, key))
-      faults.push(`${options.section}.${key}: unknown setting${hint(key, Object.keys(schema.properties))}`)
+      faults.push(
+        `${options.section}.${key}: unknown setting${didYouMean(key, Object.keys(schema.properties))}`,
+      )
   }
   for (const name of Object.keys(options.env)) {
     if (!name.startsWith(`${options.prefix}_`) || fileVariables.has(name)) continue
     if (!known.has(name) && !known.has(name.replace(/_FILE$/, '')))
-      faults.push(`${name}: unknown setting${hint(name, [...known.keys()])}`)
+      faults.push(`${name}: unknown setting${didYouMean(name, [...known.keys()])}`)
   }
   for (const [name, key] of known) {
     const property = schema.properties[key] as TSchema & { default?: unknown }
@@ -92,7 +94,8 @@ function sectionOf(file: unknown, name: string, faults: string[]): Record<string
     return {}
   }
   for (const key of Object.keys(file)) {
-    if (key !== name && !topLevel.includes(key)) faults.push(`${key}: unknown section${hint(key, topLevel)}`)
+    if (key !== name && !topLevel.includes(key))
+      faults.push(`${key}: unknown section${didYouMean(key, topLevel)}`)
   }
   const section = (file as Record<string, unknown>)[name] ?? {}
   if (typeof section === 'object' && !Array.isArray(section)) return section as Record<string, unknown>
@@ -148,7 +151,8 @@ function convert(schema: TSchema & { type?: string }, text: string): unknown {
   }
 }
 
-function hint(name: string, candidates: readonly string[]): string {
+/** `; did you mean x?`, or nothing when no candidate is near. */
+export function didYouMean(name: string, candidates: readonly string[]): string {
   const near = candidates
     .map((candidate) => [distance(name, candidate), candidate] as const)
     .sort((a, b) => a[0] - b[0])[0]

@@ -9,9 +9,12 @@ import type { StoredSecret } from '../repository/repository.ts'
 
 export type SecretHasher = (secret: string) => Uint8Array
 
-/** @param random 32 bytes */
-export function makeSecret(random: Uint8Array): string {
-  const body = `lotsec_${Buffer.from(random).toString('base64url')}`
+/**
+ * @param random 32 bytes
+ * @param prefix what it is: `lotsec` a client secret, `lotenr` an enrolment key
+ */
+export function makeSecret(random: Uint8Array, prefix: 'lotsec' | 'lotenr' = 'lotsec'): string {
+  const body = `${prefix}_${Buffer.from(random).toString('base64url')}`
   return `${body}_${crc32(body).toString(16).padStart(8, '0')}`
 }
 

@@ -39,6 +39,8 @@ export async function openRegistry(options: { directory?: ClientDirectory } = {}
       directory: options.directory,
     },
     pepper,
+    hash,
+    randomBytes,
     now,
     broker: brokerOf('mqtts://broker.example:8883'),
     ca: undefined,

@@ -26,6 +26,8 @@ beforeEach(async () => {
     repository: cache.repository,
     issuer: createOwnIssuer({ issuerUrl: 'https://issuer.example/', hash: kit.hash, randomBytes }),
     pepper: randomBytes(32),
+    hash: kit.hash,
+    randomBytes,
     now,
     broker: brokerOf('mqtts://broker.example:8883'),
     ca: undefined,

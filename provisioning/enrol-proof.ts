@@ -1,0 +1,90 @@
+/**
+ * The proofs of `POST /v1/enrol`: that a board holds the private half of the key it brings, and, of a device that enrols
+ * again, that it still holds the old one. Each is a JWS that counts once.
+ */
+import { createHash } from 'node:crypto'
+import { calculateJwkThumbprint, decodeJwt, importJWK, type JWK, type JWTPayload, jwtVerify } from 'jose'
+import type { EnrolRequest } from '../core/contract/enrolment.ts'
+import type { RegistryRepository, StoredKey } from './repository/repository.ts'
+
+export interface EnrolProofs {
+  /** @returns the RFC 7638 thumbprint of the new key; undefined when the proof does not hold */
+  ofNewKey(request: Pick<EnrolRequest, 'publicKey' | 'proof'>): Promise<string | undefined>
+  /** @returns the device that proved it has one of its keys, for this new key; undefined when it did not */
+  ofOldKey(previous: string, newThumbprint: string): Promise<string | undefined>
+}
+
+const proofLifeSecMax = 300
+const skewSec = 60
+const typ = 'enrol+jwt'
+
+export function createEnrolProofs(options: {
+  repository: Pick<RegistryRepository, 'findAccess' | 'useOnce'>
+  /** What a proof is meant for. */
+  issuer: string
+  /** Wall clock, Unix milliseconds. */
+  now: () => number
+}): EnrolProofs {
+  const { repository, issuer, now } = options
+
+  async function verified(
+    jws: string,
+    jwk: JWK,
+    terms: { issuer?: string; subject?: string },
+  ): Promise<JWTPayload | undefined> {
+    try {
+      const key = await importJWK(jwk, jwk.kty === 'OKP' ? 'EdDSA' : 'ES256')
+      const { payload } = await jwtVerify(jws, key, {
+        ...terms,
+        audience: issuer,
+        typ,
+        algorithms: ['EdDSA', 'Ed25519', 'ES256'],
+        requiredClaims: ['exp', 'jti'],
+        clockTolerance: skewSec,
+        currentDate: new Date(now()),
+      })
+      return payload
+    } catch {
+      return undefined // not by this key, not for us, not now: no proof
+    }
+  }
+
+  async function isFirst(payload: JWTPayload, signer: string): Promise<boolean> {
+    const { exp = 0, jti = '' } = payload
+    if (exp > now() / 1000 + proofLifeSecMax + skewSec || jti === '' || jti.length > 128) return false
+    const id = createHash('sha256').update(`enrol ${signer} ${jti}`).digest('base64url')
+    return repository.useOnce(id, (exp + skewSec) * 1000)
+  }
+
+  return {
+    async ofNewKey({ publicKey, proof }) {
+      const payload = await verified(proof, publicKey, {})
+      if (payload === undefined) return undefined
+      const thumbprint = await calculateJwkThumbprint(publicKey)
+      return (await isFirst(payload, thumbprint)) ? thumbprint : undefined
+    },
+    async ofOldKey(previous, newThumbprint) {
+      const deviceId = subjectOf(previous)
+      if (deviceId === undefined) return undefined
+      const access = await repository.findAccess(deviceId)
+      const keys = (access?.credentials ?? []).filter(
+        (one): one is StoredKey => one.of === 'key' && (one.expiresAtMs === null || one.expiresAtMs > now()),
+      )
+      for (const { publicKey, thumbprint } of keys) {
+        const payload = await verified(previous, publicKey, { issuer: deviceId, subject: deviceId })
+        if (payload === undefined || payload.jkt !== newThumbprint) continue
+        return (await isFirst(payload, thumbprint)) ? deviceId : undefined
+      }
+      return undefined
+    },
+  }
+}
+
+/** Only chooses whose keys to ask. */
+function subjectOf(jws: string): string | undefined {
+  try {
+    return decodeJwt(jws).sub
+  } catch {
+    return undefined // no JWT
+  }
+}
