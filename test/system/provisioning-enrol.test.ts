@@ -24,7 +24,7 @@ let boards = 0
 
 /** A board with a key pair and an address of its own: one that is refused does not hold up the others. */
 class Board {
-  readonly #agent = new Agent({ connect: { localAddress: `127.0.1.${1 + (boards++ % 250)}` } })
+  readonly #agent = new Agent({ localAddress: `127.0.1.${1 + (boards++ % 250)}` })
 
   readonly privateKey: CryptoKey
   readonly publicKey: JWK
