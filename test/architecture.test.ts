@@ -70,7 +70,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'classic-level': ['agent/outbox-store.ts'],
   'cli-table3': ['cli/output.ts'],
   commander: ['agent/main.ts', 'cli/commands', 'cli/main.ts'],
-  'csv-parse': ['agent/sensors/', 'cli/car-parks.ts'],
+  'csv-parse': ['agent/sensors/', 'cli/car-parks.ts', 'provisioning/routes/import.ts'],
   'eventsource-parser': ['core/runtime/fetch.ts'],
   fastify: [
     'core/runtime/door.ts',

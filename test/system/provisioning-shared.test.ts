@@ -131,10 +131,12 @@ describeWithCommand('initdb')('two provisioning processes on one PostgreSQL', ()
         path: '/v1/feed',
         silentMs: 15_000,
         random: Math.random,
-        onEvent: ({ type, data }) => void (type === 'lot' && heard.push(data)),
+        onEvent: ({ type, data }) => void heard.push(type === 'snapshot' ? type : data),
       })
       return { heard, stream }
     })
+    // What comes before somebody listens is part of their snapshot.
+    await eventually(() => followed.every(({ heard }) => heard.length === 1))
 
     await Promise.all(
       Array.from({ length: 20 }, (_, i) =>
@@ -145,7 +147,7 @@ describeWithCommand('initdb')('two provisioning processes on one PostgreSQL', ()
       ),
     )
 
-    await eventually(() => followed.every(({ heard }) => heard.length === 20))
+    await eventually(() => followed.every(({ heard }) => heard.length === 21))
     expect(followed[1]?.heard).toEqual(followed[0]?.heard)
     for (const { stream } of followed) stream.stop()
   })
