@@ -47,6 +47,8 @@ export async function openPostgresRepository(options: PostgresOptions): Promise<
   const pool = new Pool({ ...settings, max: connectionsMax })
   // A connection that dies while nobody uses it is replaced when somebody needs one.
   pool.on('error', (error) => options.log.warn('store.connection_lost', { error }))
+  // Of one that dies between two statements its user hears at the next; without a listener the process would end.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   try {
     await inTransaction(pool, (client) => migrate(client))
     const listening = await listen(settings, options.log)

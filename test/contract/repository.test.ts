@@ -620,3 +620,32 @@ describe('the registry in a SQLite file', () => {
     folder.remove()
   })
 })
+
+describeWithCommand('initdb')('the registry in PostgreSQL', () => {
+  it('refuses a change whose connection dies while it is decided, and goes on', async () => {
+    const { repository, close } = await openPostgres(() => 1_000_000)
+    let decide = () => {}
+    const decided = new Promise<void>((resolve) => {
+      decide = resolve
+    })
+    let begin = () => {}
+    const began = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    const change = repository.change(async () => {
+      begin()
+      await decided
+      return { changes: [setLot(lot)], answer: undefined }
+    })
+    await began
+
+    // Nobody asks the connection anything while the decision waits: it hears of its end by itself.
+    await running().cutConnections()
+    decide()
+    await expect(change).rejects.toMatchObject({ code: 'store.unavailable' })
+
+    await repository.change(async () => ({ changes: [setLot(lot)], answer: undefined }))
+    expect(await repository.auditEntries({ limit: 10 })).toHaveLength(1)
+    await close()
+  })
+})
