@@ -24,7 +24,7 @@ import { createExplain } from './oauth/guards/explain.ts'
 import { createQuotas } from './oauth/guards/quotas.ts'
 import { openSigningKeys } from './oauth/keys.ts'
 import { openPepper } from './oauth/pepper.ts'
-import { createSecretHasher } from './oauth/secret.ts'
+import { createMemoryHasher, createSecretHasher } from './oauth/secret.ts'
 import { createSigner } from './oauth/signer.ts'
 import { startSigningThread } from './oauth/signing-thread.ts'
 import { createTokenEndpoint } from './oauth/token-endpoint.ts'
@@ -149,7 +149,8 @@ async function open(
   const thread = startSigningThread()
   const token = createTokenEndpoint({
     repository,
-    authenticator: cache?.remembering(authenticator, hash, now) ?? authenticator,
+    authenticator:
+      cache?.remembering(authenticator, createMemoryHasher(randomBytes(32)), now) ?? authenticator,
     signer: createSigner({
       issuer: issuerUrl,
       keys,

@@ -36,9 +36,19 @@ class Requester {
 
   constructor(order: TokenLoadOrder, next: () => string) {
     this.#next = next
-    this.#socket = connect({ port: order.port, host: '127.0.0.1', noDelay: true })
-    this.#socket.setEncoding('latin1')
-    this.#socket.on('data', (chunk: string) => this.#read(chunk))
+    this.#socket = connect({
+      port: order.port,
+      host: '127.0.0.1',
+      noDelay: true,
+      // Read into one buffer over and over: the machine is for the servers.
+      onread: {
+        buffer: Buffer.allocUnsafe(16 * 1024),
+        callback: (bytes, buffer) => {
+          this.#read(Buffer.from(buffer.buffer, buffer.byteOffset, bytes).toString('latin1'))
+          return true
+        },
+      },
+    })
     this.#socket.once('close', () => {
       if (!isStopping) throw new Error('a connection was closed')
     })

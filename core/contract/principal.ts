@@ -75,19 +75,22 @@ export interface Principal {
 
 /** The rights a device of our own issuer gets, closed by a rule that denies the rest, for brokers that default to allow. */
 export function deviceAcl(scopes: ReadonlySet<string>): AclRule[] {
-  const allow = (action: 'publish' | 'subscribe', topic: string): AclRule => ({
-    permission: 'allow',
-    action,
-    topic,
-  })
   return [
-    ...(scopes.has('publish:readings')
-      ? ['readings', 'status', 'replies'].map((kind) => allow('publish', `devices/\${clientid}/${kind}`))
-      : []),
-    ...(scopes.has('receive:commands')
-      ? ['config', 'commands'].map((kind) => allow('subscribe', `devices/\${clientid}/${kind}`))
-      : []),
-    allow('publish', 'authz-info'),
-    { permission: 'deny', action: 'all', topic: '#' },
+    ...(scopes.has('publish:readings') ? publishing : []),
+    ...(scopes.has('receive:commands') ? receiving : []),
+    renewing,
+    nothingElse,
   ]
 }
+
+const allow = (action: 'publish' | 'subscribe', topic: string): AclRule => ({
+  permission: 'allow',
+  action,
+  topic,
+})
+const publishing = ['readings', 'status', 'replies'].map((kind) =>
+  allow('publish', `devices/\${clientid}/${kind}`),
+)
+const receiving = ['config', 'commands'].map((kind) => allow('subscribe', `devices/\${clientid}/${kind}`))
+const renewing = allow('publish', 'authz-info')
+const nothingElse: AclRule = { permission: 'deny', action: 'all', topic: '#' }

@@ -5,26 +5,40 @@
  * repository that others change too. Who fails is never answered from here: a failure costs the same for clients that
  * are known, kept, and not there at all.
  */
+import { timingSafeEqual } from 'node:crypto'
 import type { Api } from '../../core/contract/client.ts'
-import { mayAuthenticate } from '../device.ts'
-import type { Change, ClientAccess, RegistryRepository, StoredSecret } from '../repository/repository.ts'
-import type { Authenticator } from './authenticator.ts'
-import { findCredential, type SecretHasher } from './secret.ts'
+import type { Change, RegistryRepository } from '../repository/repository.ts'
+import type { Authenticated, Authenticator } from './authenticator.ts'
+import type { PresentedSecret } from './client-auth.ts'
+import type { SecretHasher } from './secret.ts'
 
 export interface AccessCache {
   /** To be used for every change, and with APIs from memory. */
   readonly repository: RegistryRepository
-  /** The same authenticator, which remembers who succeeded with a secret. */
+  /**
+   * The same authenticator, which remembers who succeeded with which secret.
+   * @param hash of what is kept here alone
+   */
   remembering(authenticator: Authenticator, hash: SecretHasher, now: () => number): Authenticator
   readonly clients: number
 }
+
+/** Who succeeded last under this name, and with what. */
+interface Remembered {
+  readonly digest: Uint8Array
+  readonly expiresAtMs: number | null
+  readonly authenticated: Authenticated
+}
+
+/** Never equals a digest: compared with when nobody is kept, so that it costs the same. */
+const nobody = new Uint8Array(32)
 
 /**
  * @param inner its `onCommit` calls back before the commit's `change` resolves and before anything else runs
  * @param clientsMax clients kept; beyond it the one that was kept first goes. About 1.5 KB each
  */
 export function createAccessCache(inner: RegistryRepository, clientsMax = 100_000): AccessCache {
-  const clients = new Map<string, ClientAccess>()
+  const clients = new Map<string, Remembered>()
   const apis = new Map<string, Api>()
   /** Goes up with each commit: what was read before it is not kept after it. */
   let commits = 0
@@ -70,34 +84,29 @@ export function createAccessCache(inner: RegistryRepository, clientsMax = 100_00
         const nowMs = now()
         const known = clients.get(presented.oauthClientId)
         const digest = hash(presented.clientSecret)
-        // Compared with nobody's when nobody is kept.
-        const credentialId = findCredential(liveSecrets(known, nowMs), digest)?.credentialId
         if (
-          known !== undefined &&
-          credentialId !== undefined &&
-          known.client.authMethods.includes(presented.method) &&
-          (known.deviceState === undefined || mayAuthenticate(known.deviceState))
-        )
-          return { nowMs, access: known, credentialId, method: presented.method }
+          timingSafeEqual(known?.digest ?? nobody, digest) &&
+          known?.authenticated.method === presented.method &&
+          (known.expiresAtMs === null || known.expiresAtMs > nowMs)
+        ) {
+          const { access, credentialId, method } = known.authenticated
+          return { nowMs, access, credentialId, method }
+        }
         const at = commits
         const authenticated = await authenticator.authenticate(presented)
-        if (at === commits) keep(presented.oauthClientId, authenticated.access)
+        if (at === commits) keep(presented, digest, authenticated)
         return authenticated
       },
     }),
   }
 
-  function keep(oauthClientId: string, access: ClientAccess): void {
+  function keep({ oauthClientId }: PresentedSecret, digest: Uint8Array, authenticated: Authenticated): void {
+    const { access, credentialId } = authenticated
+    const credential = access.credentials.find((one) => one.credentialId === credentialId)
+    if (credential === undefined) return
     if (clients.size >= clientsMax) clients.delete(clients.keys().next().value as string) // it is not empty
-    clients.set(oauthClientId, access)
+    clients.set(oauthClientId, { digest, expiresAtMs: credential.expiresAtMs, authenticated })
   }
-}
-
-function liveSecrets(access: ClientAccess | undefined, nowMs: number): StoredSecret[] {
-  return (access?.credentials ?? []).filter(
-    (one): one is StoredSecret =>
-      one.of === 'secret' && (one.expiresAtMs === null || one.expiresAtMs > nowMs),
-  )
 }
 
 interface Touched {

@@ -5,8 +5,9 @@
 import type { Log, LogFields } from '../../core/runtime/log.ts'
 
 export interface DecisionLog {
-  issued(fields: LogFields): void
-  refused(fields: LogFields): void
+  /** @param fields asked for when the line is written */
+  issued(fields: () => LogFields): void
+  refused(fields: () => LogFields): void
 }
 
 /** @param now milliseconds, of a clock that goes forward */
@@ -15,7 +16,7 @@ export function createDecisionLog(log: Log, now: () => number, linesPerSec = 50)
     let windowSec = Number.NEGATIVE_INFINITY
     let lines = 0
     let leftOut = 0
-    return (fields: LogFields) => {
+    return (fields: () => LogFields) => {
       const nowSec = Math.floor(now() / 1000)
       if (nowSec !== windowSec) {
         windowSec = nowSec
@@ -25,7 +26,7 @@ export function createDecisionLog(log: Log, now: () => number, linesPerSec = 50)
         leftOut++
         return
       }
-      log.info(event, leftOut === 0 ? fields : { ...fields, linesLeftOut: leftOut })
+      log.info(event, leftOut === 0 ? fields() : { ...fields(), linesLeftOut: leftOut })
       leftOut = 0
     }
   }

@@ -71,15 +71,27 @@ export interface TokenEndpointOptions {
 /** Header of every answer of the token endpoint: what an operator asks `lotctl explain` about. */
 export const decisionHeader = 'lotwatch-decision'
 
-/** What a request has come to so far, for its record. */
+/** What a request has come to so far, for its record. All members from the start: objects of one shape are cheap. */
 interface Trail {
   readonly decisionId: string
-  oauthClientId?: string
-  credentialId?: string
-  audience?: string
-  scopes?: readonly string[]
-  rules?: readonly string[]
-  method?: string
+  oauthClientId: string | undefined
+  credentialId: string | undefined
+  audience: string | undefined
+  scopes: readonly string[] | undefined
+  rules: readonly string[] | undefined
+  method: string | undefined
+}
+
+function newTrail(decisionId: string): Trail {
+  return {
+    decisionId,
+    oauthClientId: undefined,
+    credentialId: undefined,
+    audience: undefined,
+    scopes: undefined,
+    rules: undefined,
+    method: undefined,
+  }
 }
 
 /** @throws OAuthError, with the decision's id among its headers */
@@ -204,20 +216,22 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
     trail: Trail,
     what: Pick<TokenDecision, 'outcome' | 'error' | 'reason'>,
   ): void {
-    const { oauthClientId, decisionId, ...decided } = trail
+    const { oauthClientId, decisionId, credentialId, audience, scopes, rules, method } = trail
     options.record({
       decisionId,
       atMs: now(),
-      ...what,
-      ...(oauthClientId === undefined ? {} : { oauthClientId }),
+      outcome: what.outcome,
+      oauthClientId,
       address,
-      reason: { ...decided, ...what.reason },
+      error: what.error,
+      // In a text of JSON, what is undefined is not there.
+      reason: { credentialId, audience, scopes, rules, method, ...what.reason },
     })
   }
 
   return async (request) => {
     const decisionId = options.newDecisionId()
-    const trail: Trail = { decisionId }
+    const trail = newTrail(decisionId)
     try {
       const { answer, headers } = await issue(request, trail)
       return { answer, headers: { ...headers, [decisionHeader]: decisionId } }

@@ -32,6 +32,7 @@ const revocationKeptMs = 25 * hourMs
 const replayKeptMs = 24 * hourMs
 const decisionKeptMs = 30 * 24 * hourMs
 const decisionsKept = 1_000_000
+const decisionsInStatement = 100
 /** The longest window of a quota is a day. */
 const countKeptMs = 48 * hourMs
 const commandKeptMs = 90 * 24 * hourMs
@@ -106,7 +107,7 @@ export function createSqlRepository(driver: SqlDriver, options: SqlRepositoryOpt
     countTokens: (counts) => driver.countTokens(counts),
 
     async addDecisions(decisions) {
-      await driver.run(decisions.map(decisionStatement), { durable: false })
+      await driver.run(decisionStatements(decisions), { durable: false })
     },
     async findDecision(decisionId) {
       const sql = 'SELECT record FROM decisions WHERE decision_id = ?'
@@ -167,16 +168,25 @@ function snapshotStatements(revokedSinceMs: number): Statement[] {
   ]
 }
 
-function decisionStatement(decision: TokenDecision): Statement {
-  const { decisionId, atMs, outcome, oauthClientId } = decision
-  return statement(
-    'INSERT INTO decisions (decision_id, at_ms, outcome, oauth_client_id, record) VALUES (?, ?, ?, ?, ?)',
-    decisionId,
-    atMs,
-    outcome,
-    oauthClientId ?? null,
-    JSON.stringify(decision),
-  )
+/** Many in one statement: each on its own, they take half as long again. */
+function decisionStatements(decisions: readonly TokenDecision[]): Statement[] {
+  const statements: Statement[] = []
+  for (let i = 0; i < decisions.length; i += decisionsInStatement) {
+    const some = decisions.slice(i, i + decisionsInStatement)
+    const rows = some.map(() => '(?, ?, ?, ?, ?)').join(', ')
+    const values: SqlValue[] = []
+    for (const decision of some) {
+      const { decisionId, atMs, outcome, oauthClientId } = decision
+      values.push(decisionId, atMs, outcome, oauthClientId ?? null, JSON.stringify(decision))
+    }
+    statements.push(
+      statement(
+        `INSERT INTO decisions (decision_id, at_ms, outcome, oauth_client_id, record) VALUES ${rows}`,
+        ...values,
+      ),
+    )
+  }
+  return statements
 }
 
 function pruneStatements(nowMs: number, feedEventsKept: number): Statement[] {

@@ -101,13 +101,16 @@ export function createQuotas(repository: Pick<RegistryRepository, 'countTokens'>
 
 function countersOf(of: QuotaOf, name: string, quota: Quota | undefined, nowMs: number): Counter[] {
   if (quota === undefined) return []
-  const limits = [['hour', quota.perHour] as const, ['day', quota.perDay] as const]
-  return limits.flatMap(([window, limit]) => {
-    if (limit === undefined) return []
-    const windowStartMs = Math.floor(nowMs / windowMs[window]) * windowMs[window]
-    const resetSec = Math.max(1, Math.ceil((windowStartMs + windowMs[window] - nowMs) / 1000))
-    return [{ of, window, limit, counter: `${of}:${window}:${name}`, windowStartMs, resetSec }]
-  })
+  const counters: Counter[] = []
+  if (quota.perHour !== undefined) counters.push(counterOf(of, name, 'hour', quota.perHour, nowMs))
+  if (quota.perDay !== undefined) counters.push(counterOf(of, name, 'day', quota.perDay, nowMs))
+  return counters
+}
+
+function counterOf(of: QuotaOf, name: string, window: QuotaWindow, limit: number, nowMs: number): Counter {
+  const windowStartMs = Math.floor(nowMs / windowMs[window]) * windowMs[window]
+  const resetSec = Math.max(1, Math.ceil((windowStartMs + windowMs[window] - nowMs) / 1000))
+  return { of, window, limit, counter: `${of}:${window}:${name}`, windowStartMs, resetSec }
 }
 
 function countOf({ counter, windowStartMs }: Counter, add: number): TokenCount {

@@ -9,11 +9,11 @@ describe('the log of decisions', () => {
     let nowMs = 0
     const decisions = createDecisionLog(log, () => nowMs, 2)
 
-    for (let n = 0; n < 5; n++) decisions.refused({ n })
-    decisions.issued({ n: 0 })
+    for (let n = 0; n < 5; n++) decisions.refused(() => ({ n }))
+    decisions.issued(() => ({ n: 0 }))
     nowMs = 1000
-    decisions.refused({ n: 5 })
-    decisions.refused({ n: 6 })
+    decisions.refused(() => ({ n: 5 }))
+    decisions.refused(() => ({ n: 6 }))
 
     expect(lines.map(({ event, n, linesLeftOut }) => [event, n, linesLeftOut])).toEqual([
       ['token.refused', 0, undefined],
