@@ -8,6 +8,15 @@ import { followerSettings, portSetting, serverSettings, tlsFaults } from '../cor
 const Bytes = (description: string, bytes: number) =>
   Type.Integer({ minimum: 128 * 1024, maximum: 2 ** 31, default: bytes, description })
 
+const Milliseconds = (description: string, ms: number) =>
+  Type.Integer({ minimum: 100, maximum: 60_000, default: ms, description })
+
+const Rate = (description: string, perSec: number) =>
+  Type.Number({ minimum: 0.01, maximum: 1_000_000, default: perSec, description })
+
+const Count = (description: string, count: number) =>
+  Type.Integer({ minimum: 1, maximum: 1_000_000, default: count, description })
+
 export const brokerSettings = Type.Object({
   ...serverSettings(8083),
   ...followerSettings,
@@ -22,11 +31,22 @@ export const brokerSettings = Type.Object({
     default: 20_000,
     description: 'open sockets at most; more are turned away',
   }),
-  connectTimeoutMs: Type.Integer({
-    minimum: 100,
-    maximum: 60_000,
-    default: 5000,
-    description: 'time for a CONNECT to arrive, and again to decide on it',
+  handshakeTimeoutMs: Milliseconds('time for a PROXY header, and for a TLS handshake', 10_000),
+  connectTimeoutMs: Milliseconds('time for a CONNECT to arrive', 5000),
+  authenticationTimeoutMs: Milliseconds('time to decide on a CONNECT; beyond it the answer is 3', 5000),
+  pendingPerAddressMax: Count('sockets of one address (in IPv6 of a /64) without a CONNECT at most', 1000),
+  pendingMax: Count('sockets without a CONNECT at most, over all addresses', 10_000),
+  attemptsPerAddressBurst: Count(
+    'failed CONNECTs of one address that are looked at in one go; beyond them the answer is 3',
+    1000,
+  ),
+  attemptsPerAddressPerSec: Rate('failed CONNECTs of one address that are looked at a second after that', 50),
+  attemptsBurst: Count('failed CONNECTs that are looked at in one go, over all addresses', 5000),
+  attemptsPerSec: Rate('failed CONNECTs that are looked at a second after that, over all addresses', 1000),
+  proxyPeers: Type.Array(Type.String(), {
+    default: [],
+    description:
+      'load balancers that send the header of PROXY protocol 2 before anything else: addresses and networks, such as 10.0.0.0/8',
   }),
   batchMessagesMax: Type.Integer({
     minimum: 1,

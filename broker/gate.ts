@@ -9,6 +9,7 @@ import type { FeedEvent } from '../core/contract/feed.ts'
 import { frameHead } from '../core/contract/handover.ts'
 import { authzInfoTopic } from '../core/contract/topic.ts'
 import type { Log } from '../core/runtime/log.ts'
+import type { Attempts } from './attempts.ts'
 import type { Authenticator, DevicePrincipal } from './authenticate.ts'
 import { type Rights, rightsOf } from './authorize.ts'
 import type { BarredDevices } from './barred.ts'
@@ -16,11 +17,13 @@ import { Connections } from './connections.ts'
 import { type ConnectionDecision, ConnectionDecisions } from './decisions.ts'
 import type { ConnectRequest, EngineHooks, Link } from './engine/engine.ts'
 import type { Handover, HandoverOwner } from './handover.ts'
+import { LineBudget } from './line-budget.ts'
 import type { BrokerMetrics } from './metrics.ts'
 import { Takeovers } from './takeovers.ts'
 
 export interface GateOptions {
   readonly authenticator: Authenticator
+  readonly attempts: Attempts
   readonly revocations: Revocations
   readonly barred: BarredDevices
   readonly handover: Handover
@@ -31,7 +34,12 @@ export interface GateOptions {
   readonly metrics: Pick<BrokerMetrics, 'refused'>
   /** Unix milliseconds. */
   readonly now: () => number
+  /** Monotonic milliseconds. */
+  readonly nowMs: () => number
 }
+
+/** Refusals are strangers' doing: so many of them are written a second. */
+const refusalLinesPerSec = 50
 
 /** One connection as operators see it. */
 export interface ConnectionView {
@@ -47,6 +55,7 @@ export class Gate implements EngineHooks<Peer> {
   readonly #connections = new Connections<Peer>()
   readonly #takeovers = new Takeovers()
   readonly #decisions = new ConnectionDecisions()
+  readonly #refusalLines = new LineBudget(refusalLinesPerSec)
   /** Devices whose CONNECT is being decided, so that two at once are decided one after the other. */
   readonly #admitting = new Map<DeviceId, Promise<unknown>>()
 
@@ -59,7 +68,7 @@ export class Gate implements EngineHooks<Peer> {
       throw new FleetError('provisioning.unavailable', 'the feed has not been heard yet')
     if (!this.#options.handover.isAvailable)
       throw new FleetError('ingest.unavailable', 'readings cannot be handed over now')
-    const principal = await this.#options.authenticator.authenticate(request)
+    const principal = await this.#authenticate(request)
     const turn = (this.#admitting.get(principal.deviceId) ?? Promise.resolve()).then(() =>
       this.#admit(principal, link),
     )
@@ -69,6 +78,21 @@ export class Gate implements EngineHooks<Peer> {
       return await turn
     } finally {
       if (this.#admitting.get(principal.deviceId) === done) this.#admitting.delete(principal.deviceId)
+    }
+  }
+
+  /** Before any signature is checked: whoever fails too often is asked to come back. */
+  async #authenticate(request: ConnectRequest): Promise<DevicePrincipal> {
+    const { attempts, authenticator, nowMs } = this.#options
+    const attempt = attempts.begin(request.mqttClientId, request.remoteAddress, nowMs())
+    if (attempt === undefined) throw new FleetError('request.too_many', 'too many attempts that failed')
+    try {
+      const principal = await authenticator.authenticate(request)
+      attempt.succeeded()
+      return principal
+    } catch (error) {
+      if (error instanceof FleetError && error.kind === 'unavailable') attempt.undecided()
+      throw error
     }
   }
 
@@ -150,11 +174,15 @@ export class Gate implements EngineHooks<Peer> {
     const { mqttClientId, remoteAddress, error } = refusal
     const isExpected = error instanceof FleetError
     this.#options.metrics.refused(isExpected ? error.code : 'internal')
-    this.#options.log[isExpected ? 'info' : 'error']('connect.refused', {
-      ...(mqttClientId === undefined ? {} : { mqttClientId: mqttClientId.slice(0, 64) }),
-      remoteAddress,
-      ...(isExpected ? { code: error.code, reason: error.message } : { error }),
-    })
+    const linesLeftOut = this.#refusalLines.take(this.#options.nowMs())
+    if (linesLeftOut !== undefined) {
+      this.#options.log[isExpected ? 'info' : 'error']('connect.refused', {
+        ...(mqttClientId === undefined ? {} : { mqttClientId: mqttClientId.slice(0, 64) }),
+        remoteAddress,
+        ...(isExpected ? { code: error.code, reason: error.message } : { error }),
+        ...(linesLeftOut === 0 ? {} : { linesLeftOut }),
+      })
+    }
     if (mqttClientId === undefined) return
     const why = isExpected ? { code: error.code, reason: error.message } : { code: 'internal' }
     this.#note(mqttClientId, { outcome: 'refused', ...why, remoteAddress })

@@ -1,5 +1,7 @@
 /** The broker's front door: picks the parts, starts them, stops them. */
 import { readFileSync } from 'node:fs'
+import type { Server as HttpsServer } from 'node:https'
+import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Revocations } from '../core/auth/revocations.ts'
 import { createTokenSource } from '../core/auth/token-source.ts'
@@ -15,6 +17,8 @@ import { loadSettingsSource, type Running, runProgram } from '../core/runtime/li
 import { createLog } from '../core/runtime/log.ts'
 import { addMetrics } from '../core/runtime/metrics.ts'
 import { tlsFilesOf } from '../core/runtime/settings.ts'
+import { reloadTls } from '../core/runtime/tls-reload.ts'
+import { Attempts } from './attempts.ts'
 import { createAuthenticator } from './authenticate.ts'
 import { BarredDevices } from './barred.ts'
 import { type BrokerConfig, readBrokerConfig } from './config.ts'
@@ -22,8 +26,9 @@ import { createAedesEngine } from './engine/aedes.ts'
 import { Gate } from './gate.ts'
 import { Handover } from './handover.ts'
 import { createIngestLink } from './ingest-link.ts'
-import { listenMqtt } from './listeners.ts'
+import { listenMqtt, parsePeers } from './listeners.ts'
 import { createBrokerMetrics } from './metrics.ts'
+import { Pending } from './pending.ts'
 import { addRoutes } from './routes.ts'
 
 const credentialWaitMs = 60_000
@@ -48,6 +53,7 @@ async function start(config: BrokerConfig): Promise<Running> {
   ] as const) {
     requireTlsUrl(url, { setting, insecure: config.insecure })
   }
+  const proxyPeers = parsePeers(config.proxyPeers, 'LOTWATCH_BROKER_PROXY_PEERS')
   const ca = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
   const fetch = createFetch(ca)
 
@@ -115,6 +121,12 @@ async function start(config: BrokerConfig): Promise<Running> {
   const authenticator = createAuthenticator({ verifier, revocations, barred })
   const gate = new Gate({
     authenticator,
+    attempts: new Attempts({
+      perAddressBurst: config.attemptsPerAddressBurst,
+      perAddressPerSec: config.attemptsPerAddressPerSec,
+      burst: config.attemptsBurst,
+      perSec: config.attemptsPerSec,
+    }),
     revocations,
     barred,
     handover,
@@ -123,8 +135,9 @@ async function start(config: BrokerConfig): Promise<Running> {
     log,
     metrics,
     now: Date.now,
+    nowMs: monotonic,
   })
-  const engine = await createAedesEngine(gate, { connectTimeoutMs: config.connectTimeoutMs })
+  const engine = await createAedesEngine(gate, config)
   const feed = followFeed({
     api: createApi({
       baseUrl: config.provisioningUrl,
@@ -145,7 +158,20 @@ async function start(config: BrokerConfig): Promise<Running> {
 
   addRoutes(server, { gate, door: createDoor({ verifier, revocations, isFeedKnown: feed.isKnown }) })
   const httpPort = await listen(server, { ...config, portSetting: 'LOTWATCH_BROKER_PORT' }, tls)
-  const accept = { connectionsMax: config.connectionsMax, accept: engine.accept }
+  const accept = {
+    connectionsMax: config.connectionsMax,
+    handshakeTimeoutMs: config.handshakeTimeoutMs,
+    proxyPeers,
+    pending: new Pending<Socket>({ perAddressMax: config.pendingPerAddressMax, max: config.pendingMax }),
+    nowMs: monotonic,
+    accept: engine.accept,
+    turnedAway: (remoteAddress: string, code: 'request.too_many' | 'connect.refused') =>
+      gate.refused({
+        mqttClientId: undefined,
+        remoteAddress,
+        error: new FleetError(code, 'closed before its CONNECT was read'),
+      }),
+  }
   const mqtt = await listenMqtt({
     ...accept,
     host: config.mqttHost,
@@ -164,6 +190,18 @@ async function start(config: BrokerConfig): Promise<Running> {
           },
           tls,
         )
+  const certificate =
+    tls === undefined
+      ? undefined
+      : reloadTls({
+          files: tls,
+          log,
+          apply(renewed) {
+            mqtts?.setCertificate(renewed)
+            // With TLS set, the HTTP face has it too.
+            ;(server.server as unknown as HttpsServer).setSecureContext(renewed)
+          },
+        })
 
   const sweep = setInterval(() => gate.sweep(), 1000)
   const refresh = setInterval(() => void verifier.refresh(), keysRefreshMs)
@@ -174,6 +212,7 @@ async function start(config: BrokerConfig): Promise<Running> {
     async stop() {
       clearInterval(sweep)
       clearInterval(refresh)
+      certificate?.stop()
       mqtt.close()
       mqtts?.close()
       engine.setReading(false)

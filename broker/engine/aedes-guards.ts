@@ -13,9 +13,15 @@ export const connectBytesMax = 8 * 1024
 export const keepAliveSecMin = 15
 export const keepAliveSecMax = 120
 
+/** A device has two topics to listen to: what is more is no device's wish, and each costs memory. */
+export const filtersPerPacketMax = 8
+export const filtersPerConnectionMax = 16
+
 /** The parser as it is inside: `packet.length` is the Remaining Length of the packet that has begun. */
 interface Parser {
   packet: { length: number }
+  /** The CONNECT, once it has come. */
+  settings: { password?: unknown }
   _parseLength(): boolean
   _emitError(error: Error): void
   on(event: 'packet', listener: (packet: InboundPacket) => void): void
@@ -30,6 +36,8 @@ export type InboundPacket = {
   messageId?: number
   qos: number
   retain: boolean
+  subscriptions?: readonly unknown[]
+  unsubscriptions?: readonly unknown[]
 }
 
 /** The members of an Aedes client this engine relies on. */
@@ -47,6 +55,8 @@ export interface AedesInternals {
   readonly connecting: boolean
   readonly connected: boolean
   readonly connackSent: boolean
+  /** By filter. */
+  readonly subscriptions: Readonly<Record<string, unknown>>
 }
 
 /** @throws when this is not the Aedes this engine was written for */
@@ -56,6 +66,8 @@ export function internalsOf(client: Client): AedesInternals {
     typeof internals._parser?._parseLength === 'function' &&
     typeof internals._parsingBatch === 'number' &&
     typeof internals._nextBatch === 'function' &&
+    typeof internals._parser.settings === 'object' &&
+    typeof internals.subscriptions === 'object' &&
     internals._parser.listeners('packet').length === 1
   if (!isKnown) throw new Error('aedes has changed inside: the engine must be checked against this version')
   return internals
@@ -73,6 +85,21 @@ export function limitPacketSize(client: AedesInternals): void {
     }
     return isComplete
   }
+}
+
+/** The parser keeps the CONNECT for as long as the connection lives; the token in it is not for that long. */
+export function forgetPassword(client: AedesInternals): void {
+  delete client._parser.settings.password
+}
+
+/** More filters in one packet than any device has a use for. */
+export function isFilterFlood({ subscriptions, unsubscriptions }: InboundPacket): boolean {
+  return Math.max(subscriptions?.length ?? 0, unsubscriptions?.length ?? 0) > filtersPerPacketMax
+}
+
+/** Whether a connection may have one filter more; one that it has is none more. */
+export function hasRoomFor(client: AedesInternals, filter: string): boolean {
+  return filter in client.subscriptions || Object.keys(client.subscriptions).length < filtersPerConnectionMax
 }
 
 /** CONNACK return codes of MQTT 3.1.1 §3.2.2.3. */

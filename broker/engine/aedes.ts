@@ -13,15 +13,20 @@ import {
   type AedesInternals,
   connack,
   connectFault,
+  forgetPassword,
+  hasRoomFor,
   type InboundPacket,
   internalsOf,
+  isFilterFlood,
   limitPacketSize,
 } from './aedes-guards.ts'
-import type { ConnectRequest, Engine, EngineHooks, Link } from './engine.ts'
+import type { Arrival, ConnectRequest, Engine, EngineHooks, Link } from './engine.ts'
 
 export interface AedesEngineOptions {
-  /** From the accepted socket to a whole CONNECT, and again for the decision on it. */
+  /** From the accepted socket to a whole CONNECT. */
   readonly connectTimeoutMs: number
+  /** From there to the decision on it. */
+  readonly authenticationTimeoutMs: number
 }
 
 export async function createAedesEngine<Peer>(
@@ -46,6 +51,7 @@ export async function createAedesEngine<Peer>(
     maxTopicLevels: 8,
     preConnect(client, packet, done) {
       const link = linkOf(client)
+      link.heard()
       const fault = connectFault(packet)
       if (fault !== undefined) {
         link.refuse(packet.clientId, fault.returnCode, new FleetError('connect.refused', fault.reason))
@@ -58,7 +64,7 @@ export async function createAedesEngine<Peer>(
     },
     authenticate(client, _username, _password, done) {
       const link = linkOf(client)
-      link.admit(hooks, options.connectTimeoutMs).then(
+      link.admit(hooks, options.authenticationTimeoutMs).then(
         () => done(null, true),
         (error: unknown) => {
           const returnCode =
@@ -71,8 +77,11 @@ export async function createAedesEngine<Peer>(
     // Inbound PUBLISH never reaches Aedes' own handler; should one, it is denied.
     authorizePublish: (_client, _packet, done) => done(new Error('publish is handled by the gate')),
     authorizeSubscribe(client, subscription, done) {
-      const { peer } = linkOf(client)
-      const isAllowed = peer !== undefined && hooks.maySubscribe(peer, subscription.topic, subscription.qos)
+      const { peer, client: inside } = linkOf(client)
+      const isAllowed =
+        peer !== undefined &&
+        hasRoomFor(inside, subscription.topic) &&
+        hooks.maySubscribe(peer, subscription.topic, subscription.qos)
       done(null, isAllowed ? subscription : null)
     },
     authorizeForward(client, packet) {
@@ -91,9 +100,9 @@ export async function createAedesEngine<Peer>(
   })
 
   return {
-    accept(socket) {
+    accept(socket, arrival) {
       const client = broker.handle(socket)
-      const link = new AedesLink<Peer>(internalsOf(client), acknowledgements, () => isReading)
+      const link = new AedesLink<Peer>(internalsOf(client), arrival, acknowledgements, () => isReading)
       links.set(client, link)
       limitPacketSize(link.client)
       takePublishes(link, hooks)
@@ -165,7 +174,8 @@ function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): v
   parser.removeAllListeners('packet')
   parser.on('packet', (packet: InboundPacket) => {
     if (packet.cmd !== 'publish') {
-      toAedes?.call(parser, packet)
+      if (isFilterFlood(packet)) link.close('too many filters in a packet')
+      else toAedes?.call(parser, packet)
     } else if (client.connackSent) {
       takeEarly()
       take(packet)
@@ -183,11 +193,11 @@ function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): v
 
 class AedesLink<Peer> implements Link {
   readonly client: AedesInternals
-  readonly remoteAddress: string
   readonly gone: Promise<void>
   request: ConnectRequest | undefined
   peer: Peer | undefined
   refusal: unknown
+  readonly #arrival: Arrival
   readonly #acknowledgements: Acknowledgements<Peer>
   readonly #isReading: () => boolean
   #packetIds: number[] = []
@@ -196,9 +206,14 @@ class AedesLink<Peer> implements Link {
   #reason: string | undefined
   #resolveGone: () => void = () => undefined
 
-  constructor(client: AedesInternals, acknowledgements: Acknowledgements<Peer>, isReading: () => boolean) {
+  constructor(
+    client: AedesInternals,
+    arrival: Arrival,
+    acknowledgements: Acknowledgements<Peer>,
+    isReading: () => boolean,
+  ) {
     this.client = client
-    this.remoteAddress = client.conn.remoteAddress ?? ''
+    this.#arrival = arrival
     this.#acknowledgements = acknowledgements
     this.#isReading = isReading
     this.gone = new Promise((resolve) => {
@@ -206,8 +221,16 @@ class AedesLink<Peer> implements Link {
     })
   }
 
+  get remoteAddress(): string {
+    return this.#arrival.remoteAddress
+  }
+
   get isOpen(): boolean {
     return !this.client.closed && !this.client.conn.destroyed
+  }
+
+  heard(): void {
+    this.#arrival.heard?.()
   }
 
   async admit(hooks: EngineHooks<Peer>, timeoutMs: number): Promise<void> {
@@ -236,6 +259,7 @@ class AedesLink<Peer> implements Link {
       clearTimeout(timer)
       // The token is in there; it is not needed any more.
       this.request = { ...request, password: undefined }
+      forgetPassword(this.client)
     }
   }
 

@@ -53,9 +53,17 @@ export interface EngineHooks<Peer> {
   refused(refusal: { mqttClientId: string | undefined; remoteAddress: string; error: unknown }): void
 }
 
+/** What is known of a socket before anything was read from it. */
+export interface Arrival {
+  /** The device's own, also behind a load balancer. */
+  readonly remoteAddress: string
+  /** Called when a whole CONNECT has come. */
+  heard?(): void
+}
+
 export interface Engine {
   /** Takes over a socket that has just been accepted (after the TLS handshake, where there is one). */
-  accept(socket: Duplex & { remoteAddress?: string | undefined }): void
+  accept(socket: Duplex, arrival: Arrival): void
   /** False: stops reading every socket, so that TCP holds the devices back; acknowledgements still go out. */
   setReading(isReading: boolean): void
   /** Closes every connection and stops. */

@@ -1,6 +1,7 @@
 /** What the gate relies on in an engine, over real sockets; every adapter of `broker/engine/engine.ts` passes it. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { inspect } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createAedesEngine } from '../../broker/engine/aedes.ts'
 import type { ConnectRequest, Engine, EngineHooks, Link } from '../../broker/engine/engine.ts'
@@ -56,7 +57,8 @@ class Desk implements EngineHooks<TestPeer> {
 }
 
 const adapters = {
-  aedes: (hooks: EngineHooks<TestPeer>) => createAedesEngine(hooks, { connectTimeoutMs: 300 }),
+  aedes: (hooks: EngineHooks<TestPeer>) =>
+    createAedesEngine(hooks, { connectTimeoutMs: 300, authenticationTimeoutMs: 300 }),
 }
 
 describe.each(Object.entries(adapters))('the engine over %s', (_name, create) => {
@@ -68,7 +70,10 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
   async function setUp(): Promise<Desk> {
     const desk = new Desk()
     engine = await create(desk)
-    server = createServer((socket) => engine.accept(socket)).listen(0, '127.0.0.1')
+    server = createServer((socket) => engine.accept(socket, { remoteAddress: '192.0.2.1' })).listen(
+      0,
+      '127.0.0.1',
+    )
     await once(server, 'listening')
     port = (server.address() as AddressInfo).port
     return desk
@@ -284,6 +289,34 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
       ],
     })
     expect((await client.next('suback')).granted).toEqual([1, 128])
+  })
+
+  it('grants so many filters to a connection, and closes it on more in one packet than any device has', async () => {
+    await setUp()
+    const client = await admitted()
+    const filters = (from: number, count: number) =>
+      Array.from({ length: count }, (_, i) => ({ topic: `allowed/${from + i}`, qos: 0 as const }))
+    const granted: unknown[] = []
+    for (const [messageId, from] of [0, 8, 16].entries()) {
+      client.send({ cmd: 'subscribe', messageId: messageId + 1, subscriptions: filters(from, 8) })
+      granted.push(...(await client.next('suback')).granted)
+    }
+    expect(granted).toEqual([...Array(16).fill(0), ...Array(8).fill(128)])
+    client.send({ cmd: 'subscribe', messageId: 9, subscriptions: filters(0, 8) })
+    expect((await client.next('suback')).granted).toEqual(Array(8).fill(0))
+    client.send({ cmd: 'subscribe', messageId: 10, subscriptions: filters(0, 9) })
+    await client.closed()
+  })
+
+  it('keeps no token of a connection', async () => {
+    const desk = await setUp()
+    const client = await admitted({ password: Buffer.from('the-token-itself') })
+    client.publish(1, 'devices/gate-1/readings')
+    const { link } = (await eventually(() => desk.published[0])).peer
+    // From the link everything can be reached that the engine keeps of a connection.
+    const kept = inspect(link, { depth: 12 })
+    expect(kept).toContain("clientId: 'gate-1'")
+    expect(kept).not.toMatch(/the-token-itself|74 68 65 2d 74 6f/)
   })
 
   it('stops reading and goes on when told, losing nothing', async () => {

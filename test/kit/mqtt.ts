@@ -20,6 +20,11 @@ export class RawClient {
     })
   }
 
+  /** On a socket that is open already. */
+  static over(socket: Socket): RawClient {
+    return new RawClient(socket)
+  }
+
   static async open(port: number): Promise<RawClient> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     await once(socket, 'connect')
@@ -29,8 +34,13 @@ export class RawClient {
   /** Opens and sends a CONNECT that is right unless `packet` says otherwise. */
   static async connect(port: number, packet: Partial<IConnectPacket> = {}): Promise<RawClient> {
     const client = await RawClient.open(port)
-    client.send(connectPacket(packet))
+    client.connect(packet)
     return client
+  }
+
+  /** Sends a CONNECT that is right unless `packet` says otherwise. */
+  connect(packet: Partial<IConnectPacket> = {}): void {
+    this.send(connectPacket(packet))
   }
 
   send(...packets: Packet[]): void {

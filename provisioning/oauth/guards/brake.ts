@@ -6,6 +6,7 @@
  * does not do: bound the guesses of many connections. Secrets of 256 random bits need no such bound.
  * Each process brakes by itself.
  */
+import { networkOf } from '../../../core/runtime/network.ts'
 import { type FailurePolicy, Failures } from './failures.ts'
 
 export interface Brake {
@@ -89,17 +90,4 @@ export function createBrake(options: BrakeOptions): Brake {
       for (const go of [...waiting]) go()
     },
   }
-}
-
-/** Whom an address stands for: in IPv6 a subscriber has a whole /64 to send from (RFC 6177). */
-export function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  if (mapped !== undefined) return mapped
-  if (!address.includes(':')) return address
-  const [head = '', tail] = address.replace(/%.*$/, '').toLowerCase().split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros =
-    tail === undefined ? [] : Array<string>(Math.max(0, 8 - groups.length - after.length)).fill('0')
-  return `${[...groups, ...zeros, ...after].slice(0, 4).join(':')}::/64`
 }

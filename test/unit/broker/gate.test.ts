@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { Attempts } from '../../../broker/attempts.ts'
 import type { DevicePrincipal } from '../../../broker/authenticate.ts'
 import { BarredDevices } from '../../../broker/barred.ts'
 import type { ConnectRequest, Link } from '../../../broker/engine/engine.ts'
@@ -45,6 +46,7 @@ function setUp() {
   const barred = new BarredDevices()
   const gate = new Gate({
     authenticator: { authenticate: async () => principal, renew: async () => principal },
+    attempts: new Attempts({ perAddressBurst: 10, perAddressPerSec: 1, burst: 10, perSec: 1 }),
     revocations,
     barred,
     handover: { isAvailable: true } as Handover, // nothing is published here
@@ -53,6 +55,7 @@ function setUp() {
     log: createLog({ program: 'test', level: 'silent' }),
     metrics: { refused: () => undefined },
     now: () => 0,
+    nowMs: () => 0,
   })
   return { gate, revocations }
 }

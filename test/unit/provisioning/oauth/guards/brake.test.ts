@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { createBrake, networkOf } from '../../../../../provisioning/oauth/guards/brake.ts'
+import { networkOf } from '../../../../../core/runtime/network.ts'
+import { createBrake } from '../../../../../provisioning/oauth/guards/brake.ts'
 import { Failures } from '../../../../../provisioning/oauth/guards/failures.ts'
 
 const policy = { free: 2, firstMs: 100, delayMsMax: 1000, quietMs: 60_000, namesMax: 3 }
