@@ -1,7 +1,9 @@
 /** The broker's settings. */
 import { join } from 'node:path'
 import { type Static, Type } from 'typebox'
+import type { TrustedIssuer } from '../core/auth/verifier.ts'
 import { FleetError } from '../core/contract/errors.ts'
+import { audiences } from '../core/contract/principal.ts'
 import { readDataDir, readSettings, type SettingsSource } from '../core/runtime/env.ts'
 import { followerSettings, portSetting, serverSettings, tlsFaults } from '../core/runtime/settings.ts'
 
@@ -17,9 +19,46 @@ const Rate = (description: string, perSec: number) =>
 const Count = (description: string, count: number) =>
   Type.Integer({ minimum: 1, maximum: 1_000_000, default: count, description })
 
+const ClaimPlace = Type.Optional(Type.String({ minLength: 1, maxLength: 256 }))
+
+/** One more issuer whose tokens are believed. What is absent is as its kind has it. */
+const IssuerRow = Type.Object(
+  {
+    issuer: Type.String({ pattern: '^https?://', maxLength: 256 }),
+    dialect: Type.Enum(['rfc9068', 'auth0', 'keycloak', 'entra', 'custom']),
+    /** Absent: from the issuer's metadata. */
+    jwksUri: Type.Optional(Type.String({ pattern: '^https?://' })),
+    /** Absent: `urn:lotwatch:broker`. */
+    audience: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+    /** Absent: RS256. */
+    algorithms: Type.Optional(
+      Type.Array(
+        Type.Enum(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']),
+        { minItems: 1 },
+      ),
+    ),
+    clientClaim: ClaimPlace,
+    deviceClaim: ClaimPlace,
+    scopeClaim: ClaimPlace,
+  },
+  { additionalProperties: false },
+)
+
 export const brokerSettings = Type.Object({
   ...serverSettings(8083),
   ...followerSettings,
+  issuers: Type.Array(IssuerRow, {
+    default: [],
+    maxItems: 32,
+    description:
+      'more issuers whose tokens devices may bring, a row each (in the environment as JSON): see docs/issuers.md',
+  }),
+  keysAgeMaxSec: Type.Integer({
+    default: 86_400,
+    minimum: 60,
+    maximum: 30 * 86_400,
+    description: 'how long the keys of an issuer that does not answer are believed, also across a restart',
+  }),
   mqttHost: Type.String({ default: '127.0.0.1', description: 'address devices connect to without TLS' }),
   mqttPort: portSetting(1883, 'port for MQTT without TLS'),
   mqttsHost: Type.String({ default: '0.0.0.0', description: 'address devices connect to over TLS' }),
@@ -72,7 +111,13 @@ export const brokerSettings = Type.Object({
   bufferBytesHard: Bytes('bytes held at which the newest connection is closed', 128 * 1024 * 1024),
 })
 
-export type BrokerConfig = Readonly<Static<typeof brokerSettings>> & { readonly credentialFile: string }
+export type BrokerConfig = Readonly<Static<typeof brokerSettings>> & {
+  readonly credentialFile: string
+  /** Where the keys of issuers are kept. */
+  readonly keysFolder: string
+  /** Our own first. */
+  readonly trustedIssuers: readonly TrustedIssuer[]
+}
 
 /** @throws FleetError `config.invalid` naming every fault */
 export function readBrokerConfig(source: SettingsSource): BrokerConfig {
@@ -82,10 +127,30 @@ export function readBrokerConfig(source: SettingsSource): BrokerConfig {
     ...(settings.bufferBytesHard > settings.bufferBytesSoft
       ? []
       : ['LOTWATCH_BROKER_BUFFER_BYTES_HARD: must be greater than LOTWATCH_BROKER_BUFFER_BYTES_SOFT']),
+    ...issuerFaults(settings),
   ]
   if (faults.length > 0) throw new FleetError('config.invalid', 'settings contradict each other', { faults })
+  const dataDir = readDataDir(source)
   return Object.freeze({
     ...settings,
-    credentialFile: settings.credentialFile ?? join(readDataDir(source), 'services', 'broker.json'),
+    credentialFile: settings.credentialFile ?? join(dataDir, 'services', 'broker.json'),
+    keysFolder: join(dataDir, 'jwks-cache'),
+    trustedIssuers: trustedIssuersOf(settings),
   })
+}
+
+function trustedIssuersOf({ issuerUrl, issuers }: Static<typeof brokerSettings>): TrustedIssuer[] {
+  const audience = audiences.broker
+  return [
+    { issuer: issuerUrl, algorithms: ['ES256'], dialect: 'rfc9068', audience },
+    ...issuers.map((row) => ({ audience, algorithms: ['RS256'], ...row })),
+  ]
+}
+
+/** Tokens are matched by the exact `iss`: each may have one row. */
+function issuerFaults({ issuerUrl, issuers }: Static<typeof brokerSettings>): string[] {
+  const all = [issuerUrl, ...issuers.map(({ issuer }) => issuer)]
+  return all
+    .filter((issuer, i) => all.indexOf(issuer) !== i)
+    .map((issuer) => `LOTWATCH_BROKER_ISSUERS: ${issuer} has two rows, or is LOTWATCH_BROKER_ISSUER_URL`)
 }

@@ -13,6 +13,7 @@ import { createDoor } from '../core/runtime/door.ts'
 import { followFeed } from '../core/runtime/feed.ts'
 import { createApi, createFetch, requireTlsUrl } from '../core/runtime/fetch.ts'
 import { createServer, listen, refusePlaintextBeyondLoopback } from '../core/runtime/http.ts'
+import { openKeyCache } from '../core/runtime/key-cache.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog } from '../core/runtime/log.ts'
 import { addMetrics } from '../core/runtime/metrics.ts'
@@ -48,6 +49,9 @@ async function start(config: BrokerConfig): Promise<Running> {
   )
   for (const [url, setting] of [
     [config.issuerUrl, 'LOTWATCH_BROKER_ISSUER_URL'],
+    ...config.issuers.flatMap(({ issuer, jwksUri = issuer }) =>
+      [issuer, jwksUri].map((url) => [url, 'LOTWATCH_BROKER_ISSUERS'] as const),
+    ),
     [config.provisioningUrl, 'LOTWATCH_BROKER_PROVISIONING_URL'],
     [config.ingestUrl, 'LOTWATCH_BROKER_INGEST_URL'],
   ] as const) {
@@ -57,17 +61,17 @@ async function start(config: BrokerConfig): Promise<Running> {
   const ca = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
   const fetch = createFetch(ca)
 
-  const trusted = {
-    issuer: config.issuerUrl,
-    algorithms: ['ES256'],
-    dialect: 'rfc9068' as const,
-    audience: audiences.broker,
-  }
   const verifier = createVerifier({
-    issuers: [trusted],
+    issuers: config.trustedIssuers,
     fetch,
     now: Date.now,
     clockToleranceSec: config.skewSec,
+    cache: openKeyCache(config.keysFolder, log),
+    keysAgeMaxMs: config.keysAgeMaxSec * 1000,
+    onKeys({ issuer, ageMs, isKept }, error) {
+      if (error === undefined) log.info('keys.back', { issuer })
+      else log.warn(isKept ? 'keys.kept' : 'keys.missing', { issuer, ageMs, error: error as Error })
+    },
   })
   const credential = await awaitCredentialFile(config.credentialFile, { log, waitMs: credentialWaitMs })
   const tokensFor = (audience: string) =>
@@ -86,6 +90,7 @@ async function start(config: BrokerConfig): Promise<Running> {
     connections: () => gate.connectionCount,
     bufferedBytes: () => handover.bufferedBytes,
     isIngestAvailable: () => handover.isAvailable,
+    keys: verifier.keys,
   })
 
   const revocations = new Revocations()

@@ -1,5 +1,6 @@
 /** What the broker counts: connections, refusals by reason, handovers and what is held in memory. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { KeysState } from '../core/auth/verifier.ts'
 
 export interface BrokerMetrics {
   refused(code: string): void
@@ -8,7 +9,12 @@ export interface BrokerMetrics {
 
 export function createBrokerMetrics(
   registry: Registry,
-  now: { connections: () => number; bufferedBytes: () => number; isIngestAvailable: () => boolean },
+  now: {
+    connections: () => number
+    bufferedBytes: () => number
+    isIngestAvailable: () => boolean
+    keys: () => readonly KeysState[]
+  },
 ): BrokerMetrics {
   const registers = [registry]
   const gauge = (name: string, help: string, value: () => number) =>
@@ -29,6 +35,24 @@ export function createBrokerMetrics(
   gauge('lotwatch_broker_ingest_available', '1 while readings can be handed over.', () =>
     Number(now.isIngestAvailable()),
   )
+  new Gauge({
+    name: 'lotwatch_broker_keys_kept',
+    help: '1 while an issuer does not answer and keys it gave before are believed.',
+    labelNames: ['issuer'],
+    registers,
+    collect() {
+      for (const { issuer, isKept } of now.keys()) this.set({ issuer }, Number(isKept))
+    },
+  })
+  new Gauge({
+    name: 'lotwatch_broker_keys_age_seconds',
+    help: 'Age of the keys of an issuer; absent while there are none.',
+    labelNames: ['issuer'],
+    registers,
+    collect() {
+      for (const { issuer, ageMs } of now.keys()) if (ageMs !== undefined) this.set({ issuer }, ageMs / 1000)
+    },
+  })
   const refusals = new Counter({
     name: 'lotwatch_broker_refusals_total',
     help: 'Connections refused since the start, by error code.',

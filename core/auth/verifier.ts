@@ -1,16 +1,16 @@
 /**
  * Access token → `Principal`: which issuer, its keys, signature and claims (RFC 7519, 8725, 9068).
- * Keys are loaded ahead, refreshed in the background and kept when a refresh fails: an issuer that is away
- * locks nobody out. Revocation is not known here; it comes by the feed.
+ * Keys are loaded ahead, refreshed in the background and kept when a refresh fails, also across a restart where there
+ * is a place to keep them: an issuer that is away locks nobody out. Revocation is not known here; it comes by the feed.
  */
 import { createHash } from 'node:crypto'
 import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, errors as joseErrors, jwtVerify } from 'jose'
 import { type ErrorCode, FleetError, isFleetError } from '../contract/errors.ts'
 import type { Principal } from '../contract/principal.ts'
-import { type DialectName, dialects, principalOf } from './issuers.ts'
+import { type ClaimPlaces, type Dialect, type DialectName, dialectOf, principalOf } from './issuers.ts'
 
 /** An issuer whose tokens are believed here. */
-export interface TrustedIssuer {
+export interface TrustedIssuer extends ClaimPlaces {
   /** Exactly as in `iss`. */
   readonly issuer: string
   readonly audience: string
@@ -23,6 +23,27 @@ export interface TrustedIssuer {
 
 export type Fetch = (url: string, init?: RequestInit) => Promise<Response>
 
+/** A set of keys (RFC 7517 §5) as it was fetched. */
+export interface KeptKeys {
+  readonly text: string
+  /** Wall clock, Unix milliseconds. */
+  readonly fetchedAtMs: number
+}
+
+/** Where sets of keys outlive the process. Neither throws: it is a help, and nothing depends on it. */
+export interface KeyCache {
+  read(issuer: string): KeptKeys | undefined
+  write(issuer: string, keys: KeptKeys): void
+}
+
+export interface KeysState {
+  readonly issuer: string
+  /** Age of the keys in milliseconds; undefined: there are none. */
+  readonly ageMs: number | undefined
+  /** The last look at the issuer failed: what is believed is what it said before. */
+  readonly isKept: boolean
+}
+
 export interface Verifier {
   /**
    * @throws FleetError kind `refused`: the token is no good here; `keys.unavailable`: cannot be decided now
@@ -32,6 +53,8 @@ export interface Verifier {
   preload(): Promise<void>
   /** Fetches the keys again; errors leave the old ones in place. */
   refresh(): Promise<void>
+  /** Of every issuer, in the order of the rows. */
+  keys(): readonly KeysState[]
 }
 
 export interface VerifierOptions {
@@ -40,6 +63,11 @@ export interface VerifierOptions {
   /** Wall clock, Unix milliseconds. */
   readonly now: () => number
   readonly clockToleranceSec?: number
+  readonly cache?: KeyCache
+  /** Beyond this age keys of an issuer that does not answer are believed no more; absent: for ever. */
+  readonly keysAgeMaxMs?: number
+  /** Once per change: an issuer has stopped answering, or answers again. */
+  readonly onKeys?: (state: KeysState, error?: unknown) => void
 }
 
 /** A principal, and the set of keys that vouched for it. */
@@ -64,7 +92,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   async function verifyFresh(token: string): Promise<Verified> {
     const keys = trusted.get(claimedIssuer(token))
     if (keys === undefined) throw new FleetError('token.issuer', 'issuer is not trusted here')
-    const dialect = dialects[keys.issuer.dialect]
+    const { dialect } = keys
     const attempt = async () => {
       // Noted before the signature is checked: keys replaced meanwhile have not vouched for this token.
       const { generation } = keys
@@ -75,7 +103,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
         requiredClaims: [...dialect.requiredClaims],
         clockTolerance: toleranceSec,
         currentDate: new Date(options.now()),
-        typ: dialect.typ,
+        ...(dialect.typ === undefined ? {} : { typ: dialect.typ }),
       })
       return { payload, generation }
     }
@@ -100,7 +128,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       // Never by the raw string alone: the entry also names the set of keys that vouched for it.
       const fingerprint = createHash('sha256').update(token).digest('base64')
       const known = verified.get(fingerprint)
-      if (known !== undefined && known.generation === known.keys.generation) {
+      if (known !== undefined && known.generation === known.keys.generation && known.keys.areGood()) {
         if (known.principal.expiresAtSec + toleranceSec <= options.now() / 1000) {
           verified.delete(fingerprint)
           throw new FleetError('token.expired', 'token has expired')
@@ -120,6 +148,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     async refresh() {
       await Promise.allSettled([...trusted.values()].map((keys) => keys.fetch()))
     },
+    keys: () => [...trusted.values()].map((keys) => keys.state()),
   }
 }
 
@@ -151,58 +180,108 @@ function refusal(error: unknown): unknown {
 /** The keys of one issuer: fetched once for however many ask, replaced only by a set that has a key. */
 class IssuerKeys {
   readonly issuer: TrustedIssuer
+  readonly dialect: Dialect
   /** Counts the sets of keys so far; a change voids what was verified with the one before. */
   generation = 0
   readonly #options: VerifierOptions
   #text = ''
   #keys: ReturnType<typeof createLocalJWKSet> | undefined
   #fetching: Promise<void> | undefined
+  /** When the issuer was last asked, and when it last answered; wall clock. */
+  #askedAtMs = Number.NEGATIVE_INFINITY
   #fetchedAtMs = Number.NEGATIVE_INFINITY
+  #isAway = false
 
   constructor(issuer: TrustedIssuer, options: VerifierOptions) {
     this.issuer = issuer
+    this.dialect = dialectOf(issuer.dialect, issuer)
     this.#options = options
   }
 
+  /** Whether there are keys, and not too old to be believed. */
+  areGood(): boolean {
+    return this.#keys !== undefined && this.#isRecent(this.#fetchedAtMs)
+  }
+
+  state(): KeysState {
+    const ageMs = this.#keys === undefined ? undefined : this.#options.now() - this.#fetchedAtMs
+    return { issuer: this.issuer.issuer, ageMs, isKept: this.#isAway && this.areGood() }
+  }
+
   current(): ReturnType<typeof createLocalJWKSet> {
-    if (this.#keys === undefined)
+    if (this.#keys === undefined || !this.areGood())
       throw new FleetError('keys.unavailable', `no keys of ${this.issuer.issuer} yet`)
     return this.#keys
   }
 
   async loaded(): Promise<void> {
-    if (this.#keys === undefined) await this.fetch()
+    if (!this.areGood()) await this.fetch()
   }
 
   /** @returns whether a fetch took place: a new one, or one under way that this waited for */
   async refetchForUnknownKey(): Promise<boolean> {
-    const isCooling = this.#options.now() - this.#fetchedAtMs < unknownKeyCooldownMs
+    const isCooling = this.#options.now() - this.#askedAtMs < unknownKeyCooldownMs
     if (isCooling && this.#fetching === undefined) return false
     await this.fetch().catch(() => undefined) // the old keys stay, and the token is refused for its unknown key
     return true
   }
 
   fetch(): Promise<void> {
-    this.#fetching ??= this.#load().finally(() => {
+    this.#fetching ??= this.#loadOrKeep().finally(() => {
       this.#fetching = undefined
     })
     return this.#fetching
   }
 
-  async #load(): Promise<void> {
-    this.#fetchedAtMs = this.#options.now()
+  async #loadOrKeep(): Promise<void> {
+    const { cache, now, onKeys } = this.#options
+    this.#askedAtMs = now()
     try {
       const uri = this.issuer.jwksUri ?? (await this.#discover())
-      const text = await this.#get(uri)
-      const set = JSON.parse(text) as JSONWebKeySet
-      if (!Array.isArray(set.keys) || set.keys.length === 0) throw new Error('the key set is empty')
-      if (text === this.#text) return
+      this.#take({ text: await this.#get(uri), fetchedAtMs: now() })
+    } catch (cause) {
+      const hadNone = this.#keys === undefined
+      if (hadNone) this.#recall()
+      if (!this.#isAway) {
+        this.#isAway = true
+        onKeys?.(this.state(), cause)
+      }
+      // Those from the last process are as good as those fetched before by this one.
+      if (hadNone && this.areGood()) return
+      throw new FleetError('keys.unavailable', `keys of ${this.issuer.issuer} could not be loaded`, { cause })
+    }
+    cache?.write(this.issuer.issuer, { text: this.#text, fetchedAtMs: this.#fetchedAtMs })
+    if (!this.#isAway) return
+    this.#isAway = false
+    onKeys?.(this.state())
+  }
+
+  /** @throws when this is no set of keys; what was there stays */
+  #take({ text, fetchedAtMs }: KeptKeys): void {
+    const set = JSON.parse(text) as JSONWebKeySet
+    if (!Array.isArray(set.keys) || set.keys.length === 0) throw new Error('the key set is empty')
+    if (text !== this.#text) {
       this.#keys = createLocalJWKSet(set)
       this.#text = text
       this.generation++
-    } catch (cause) {
-      throw new FleetError('keys.unavailable', `keys of ${this.issuer.issuer} could not be loaded`, { cause })
     }
+    this.#fetchedAtMs = fetchedAtMs
+  }
+
+  #recall(): void {
+    const kept = this.#options.cache?.read(this.issuer.issuer)
+    if (kept === undefined || kept.fetchedAtMs > this.#options.now() || !this.#isRecent(kept.fetchedAtMs))
+      return
+    try {
+      this.#take(kept)
+    } catch {
+      // A file that is no set of keys: as if there were none.
+    }
+  }
+
+  #isRecent(fetchedAtMs: number): boolean {
+    const { keysAgeMaxMs = Number.POSITIVE_INFINITY, now } = this.#options
+    return now() - fetchedAtMs <= keysAgeMaxMs
   }
 
   /** RFC 8414 §3.1: the well-known part stands between host and path; OpenID appends it. */

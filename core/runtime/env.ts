@@ -32,7 +32,7 @@ export function settingName(prefix: string, key: string): string {
 }
 
 /**
- * Reads one program's settings. Scalars from the environment are converted by the schema's type; lists are comma-separated.
+ * Reads one program's settings. Scalars from the environment are converted by the schema's type; lists are comma-separated, lists of rows are JSON.
  * @param section name of the section in the file; its unknown members are faults, and so are unknown sections and unknown `PREFIX_…` variables
  * @throws FleetError `config.invalid` with one fault per wrong setting, each naming the setting and where it came from
  */
@@ -137,7 +137,7 @@ function find(
   return { where: `${source.section}.${key}`, value: section[key] ?? undefined }
 }
 
-function convert(schema: TSchema & { type?: string }, text: string): unknown {
+function convert(schema: TSchema & { type?: string; items?: { type?: string } }, text: string): unknown {
   switch (schema.type) {
     case 'integer':
     case 'number':
@@ -145,9 +145,19 @@ function convert(schema: TSchema & { type?: string }, text: string): unknown {
     case 'boolean':
       return text === 'true' ? true : text === 'false' ? false : text
     case 'array':
+      if (schema.items?.type === 'object') return parseJson(text)
       return text.split(',').map((item) => item.trim())
     default:
       return text
+  }
+}
+
+/** Text that is no JSON stays text, which is not what the schema wants. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
   }
 }
 

@@ -77,6 +77,7 @@ describe('the door', () => {
         async refresh() {
           asked.push('refresh')
         },
+        keys: () => [],
       },
       repository: {
         findAccess: async () => access,

@@ -9,7 +9,13 @@ import {
   SignJWT,
 } from 'jose'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createVerifier, type TrustedIssuer, tokenCharsMax } from '../../../../core/auth/verifier.ts'
+import {
+  createVerifier,
+  type KeptKeys,
+  type KeysState,
+  type TrustedIssuer,
+  tokenCharsMax,
+} from '../../../../core/auth/verifier.ts'
 import { createFetch } from '../../../../core/runtime/fetch.ts'
 import { eventually } from '../../../kit/program.ts'
 import { failureOf, json, type LocalServer, startServer } from '../kit.ts'
@@ -348,6 +354,123 @@ describe('the keys of an issuer', () => {
     await server.stop()
     await refresh
     server = await startServer(serve)
+  })
+})
+
+describe('keys that outlive the process', () => {
+  let disk: Map<string, KeptKeys>
+  let told: [KeysState, boolean][]
+  const keysAgeMaxMs = 3_600_000
+  const keeping = () =>
+    createVerifier({
+      issuers: [{ issuer: server.url, audience, algorithms: ['ES256'], dialect: 'rfc9068' }],
+      fetch: createFetch(),
+      now: () => clock.nowMs,
+      cache: { read: (issuer) => disk.get(issuer), write: (issuer, keys) => void disk.set(issuer, keys) },
+      keysAgeMaxMs,
+      onKeys: (state, error) => told.push([state, error !== undefined]),
+    })
+  beforeEach(() => {
+    disk = new Map()
+    told = []
+  })
+
+  it('are believed while the issuer is away, which is told once, and so is its return', async () => {
+    await keeping().preload()
+    server.answer = away
+    clock.nowMs += keysAgeMaxMs
+    const verifier = keeping()
+    await verifier.preload()
+    await verifier.refresh()
+    const token = await sign({ exp: nowSec + 7200 })
+    await expect(verifier.verify(token)).resolves.toMatchObject({ subject: 'gate-1' })
+    expect(verifier.keys()).toEqual([{ issuer: server.url, ageMs: keysAgeMaxMs, isKept: true }])
+
+    server.answer = serve
+    await verifier.refresh()
+    expect(verifier.keys()).toEqual([{ issuer: server.url, ageMs: 0, isKept: false }])
+    expect(told.map(([{ isKept }, isFailure]) => [isKept, isFailure])).toEqual([
+      [true, true],
+      [false, false],
+    ])
+  })
+
+  it('are believed no longer than is said, neither from before nor in use', async () => {
+    const running = keeping()
+    const token = await sign({ exp: nowSec + 7200 })
+    await running.verify(token)
+    server.answer = away
+    await running.refresh()
+    await expect(running.verify(token)).resolves.toBeDefined()
+    clock.nowMs += keysAgeMaxMs + 1
+    for (const verifier of [running, keeping()])
+      await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'keys.unavailable' })
+    server.answer = serve
+    await expect(running.verify(token)).resolves.toBeDefined()
+  })
+
+  it('are refreshed by a look that finds the same ones', async () => {
+    const verifier = keeping()
+    await verifier.preload()
+    clock.nowMs += 1000
+    await verifier.refresh()
+    expect(disk.get(server.url)?.fetchedAtMs).toBe(clock.nowMs)
+    expect(verifier.keys()).toEqual([{ issuer: server.url, ageMs: 0, isKept: false }])
+  })
+
+  it.each([
+    ['are from the future', (kept: KeptKeys) => ({ ...kept, fetchedAtMs: clock.nowMs + 1 })],
+    ['are no set of keys', (kept: KeptKeys) => ({ ...kept, text: '<html>' })],
+  ])('are not believed when they %s', async (_what, spoil) => {
+    await keeping().preload()
+    const kept = disk.get(server.url)
+    if (kept === undefined) throw new Error('nothing was kept')
+    disk.set(server.url, spoil(kept))
+    server.answer = away
+    await expect(keeping().verify(await sign())).rejects.toMatchObject({ code: 'keys.unavailable' })
+  })
+})
+
+describe('several issuers', () => {
+  it('are each asked for their own keys, by the exact name in the token', async () => {
+    const other = await startServer(({ path }, response) =>
+      path === '/jwks' ? json(response, { keys: [stranger.jwk] }) : json(response, {}, 404),
+    )
+    try {
+      const verifier = createVerifier({
+        issuers: [
+          { issuer: server.url, audience, algorithms: ['ES256'], dialect: 'rfc9068' },
+          {
+            issuer: other.url,
+            audience: 'api',
+            algorithms: ['ES256'],
+            dialect: 'auth0',
+            jwksUri: `${other.url}/jwks`,
+          },
+        ],
+        fetch: createFetch(),
+        now: () => clock.nowMs,
+      })
+      const theirs = { iss: other.url, aud: 'api', azp: 'app-1' }
+      const header = { typ: 'JWT' }
+      await expect(verifier.verify(await sign())).resolves.toMatchObject({ issuer: server.url })
+      await expect(verifier.verify(await sign(theirs, header, stranger))).resolves.toMatchObject({
+        issuer: other.url,
+        oauthClientId: 'app-1',
+      })
+      // The keys have the same name; neither issuer speaks for the other.
+      await expect(verifier.verify(await sign(theirs, header))).rejects.toMatchObject({
+        code: 'token.signature',
+      })
+      await expect(verifier.verify(await sign({}, {}, stranger))).rejects.toMatchObject({
+        code: 'token.signature',
+      })
+      await expect(
+        verifier.verify(await sign({ ...theirs, aud: audience }, header, stranger)),
+      ).rejects.toMatchObject({ code: 'token.audience' })
+    } finally {
+      await other.stop()
+    }
   })
 })
 

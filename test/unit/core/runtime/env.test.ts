@@ -10,6 +10,7 @@ const schema = Type.Object({
   insecure: Type.Boolean({ default: false }),
   allowedHosts: Type.Array(Type.String({ minLength: 1 }), { default: ['localhost'] }),
   pepper: Type.Optional(Type.String({ minLength: 16 })),
+  rows: Type.Optional(Type.Array(Type.Object({ name: Type.String() }, { additionalProperties: false }))),
 })
 const required = { LOTWATCH_BROKER_ISSUER_URL: 'https://issuer.example' }
 
@@ -31,6 +32,20 @@ function faultsOf(...args: Parameters<typeof read>): readonly string[] {
   }
   return []
 }
+
+describe('a list of rows', () => {
+  it('is JSON in the environment, and a list in the file', () => {
+    const rows = [{ name: 'a' }, { name: 'b' }]
+    expect(read({ ...required, LOTWATCH_BROKER_ROWS: JSON.stringify(rows) }).rows).toEqual(rows)
+    expect(read(required, { broker: { rows } }).rows).toEqual(rows)
+  })
+
+  it.each(['name: a', '{"name":"a"}', '[{"name":7}]', '[{"nmae":"a"}]'])('is not %s', (text) => {
+    expect(faultsOf({ ...required, LOTWATCH_BROKER_ROWS: text })).toEqual([
+      expect.stringContaining('LOTWATCH_BROKER_ROWS'),
+    ])
+  })
+})
 
 describe('a setting', () => {
   it('has its default when nobody says otherwise', () => {
