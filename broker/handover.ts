@@ -48,6 +48,8 @@ export interface HandoverOptions {
   readonly bufferBytesHard: number
   readonly onPressure: (isPressed: boolean) => void
   readonly onBatch?: (batch: { messages: number; bytes: number; tookMs: number }) => void
+  /** For each batch whose messages are settled: how long the first of them was here. */
+  readonly onSettled?: (waitedMs: number) => void
   /** Once when ingest goes away, once when it is back. */
   readonly onAvailability?: (isAvailable: boolean, error?: unknown) => void
   /** Monotonic milliseconds. */
@@ -107,6 +109,7 @@ export class Handover {
       this.#waiting.push(this.#open)
       this.#open = this.#newBatch()
     }
+    if (this.#open.size === 0) this.#open.openedAtMs = this.#options.nowMs()
     this.#open.add(owner, message)
     this.#bytes += bytes
     if (!this.#isPressed && this.#bytes > this.#options.bufferBytesSoft) {
@@ -218,8 +221,12 @@ export class Handover {
 
   #complete(batch: Batch): void {
     this.#bytes -= batch.length
-    if (batch.isSettled) batch.settle()
-    else batch.fail('ingest did not answer in time')
+    if (batch.isSettled) {
+      batch.settle()
+      this.#options.onSettled?.(this.#options.nowMs() - batch.openedAtMs)
+    } else {
+      batch.fail('ingest did not answer in time')
+    }
     // Enough for what flies and what fills; more would only hold on to memory.
     if (this.#spare.length <= this.#options.batchesInFlightMax) this.#spare.push(batch.bytes)
     if (this.#isPressed && this.#bytes <= this.#options.bufferBytesSoft / 2) {
@@ -254,6 +261,8 @@ class Batch {
   readonly #owners: HandoverOwner[] = []
   readonly #packetIds: number[] = []
   length = 0
+  /** When its first message came. */
+  openedAtMs = 0
   isDone = false
   isSettled = false
 

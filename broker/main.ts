@@ -86,8 +86,14 @@ async function start(config: BrokerConfig): Promise<Running> {
       if (!handover.isAvailable) throw new FleetError('ingest.unavailable', 'ingest is away')
     },
   })
+  const pending = new Pending<Socket>({
+    perAddressMax: config.pendingPerAddressMax,
+    max: config.pendingMax,
+  })
   const metrics = createBrokerMetrics(addMetrics(server), {
     connections: () => gate.connectionCount,
+    pendingSockets: () => pending.size,
+    bufferBytesHard: config.bufferBytesHard,
     bufferedBytes: () => handover.bufferedBytes,
     isIngestAvailable: () => handover.isAvailable,
     keys: verifier.keys,
@@ -118,6 +124,7 @@ async function start(config: BrokerConfig): Promise<Running> {
       engine.setReading(!isPressed)
     },
     onBatch: metrics.handedOver,
+    onSettled: metrics.acknowledged,
     onAvailability(isAvailable, error) {
       if (isAvailable) log.info('ingest.back')
       else log.warn('ingest.away', { error })
@@ -158,6 +165,7 @@ async function start(config: BrokerConfig): Promise<Running> {
     onEvent(event) {
       barred.hear(event)
       gate.heard(event)
+      if (event.type === 'revocation') metrics.revoked(Date.now() - event.data.atMs)
     },
   })
 
@@ -167,7 +175,7 @@ async function start(config: BrokerConfig): Promise<Running> {
     connectionsMax: config.connectionsMax,
     handshakeTimeoutMs: config.handshakeTimeoutMs,
     proxyPeers,
-    pending: new Pending<Socket>({ perAddressMax: config.pendingPerAddressMax, max: config.pendingMax }),
+    pending,
     nowMs: monotonic,
     accept: engine.accept,
     turnedAway: (remoteAddress: string, code: 'request.too_many' | 'connect.refused') =>

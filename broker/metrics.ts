@@ -1,9 +1,13 @@
-/** What the broker counts: connections, refusals by reason, handovers and what is held in memory. */
+/** What the broker counts: connections, refusals by reason, handovers, how soon it acknowledges and cuts, what it holds. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { KeysState } from '../core/auth/verifier.ts'
 
 export interface BrokerMetrics {
   refused(code: string): void
+  /** Milliseconds from the first message of a batch to its PUBACK. */
+  acknowledged(waitedMs: number): void
+  /** Milliseconds from the moment of a revocation until its connections were cut. */
+  revoked(tookMs: number): void
   handedOver(batch: { messages: number; bytes: number; tookMs: number }): void
 }
 
@@ -11,7 +15,9 @@ export function createBrokerMetrics(
   registry: Registry,
   now: {
     connections: () => number
+    pendingSockets: () => number
     bufferedBytes: () => number
+    bufferBytesHard: number
     isIngestAvailable: () => boolean
     keys: () => readonly KeysState[]
   },
@@ -27,6 +33,12 @@ export function createBrokerMetrics(
       },
     })
   gauge('lotwatch_broker_connections', 'Devices connected now.', now.connections)
+  gauge('lotwatch_broker_pending_sockets', 'Sockets from which no CONNECT has come yet.', now.pendingSockets)
+  gauge(
+    'lotwatch_broker_buffer_fill',
+    'Share of the hard limit that is held, 0 to 1.',
+    () => now.bufferedBytes() / now.bufferBytesHard,
+  )
   gauge(
     'lotwatch_broker_buffered_bytes',
     'Bytes of messages that ingest has not answered for.',
@@ -71,7 +83,23 @@ export function createBrokerMetrics(
     registers,
   })
 
+  const acknowledgements = new Histogram({
+    name: 'lotwatch_broker_puback_seconds',
+    help: 'From the first message of a batch to its PUBACK.',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  })
+  const cuts = new Histogram({
+    name: 'lotwatch_broker_revocation_seconds',
+    help: 'From a revocation, by the clock of provisioning, until its connections were cut.',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 60],
+    registers,
+  })
+
   return {
+    acknowledged: (waitedMs) => acknowledgements.observe(waitedMs / 1000),
+    // Clocks differ: what was over before it began took no time.
+    revoked: (tookMs) => cuts.observe(Math.max(0, tookMs) / 1000),
     refused: (code) => refusals.inc({ code }),
     handedOver(batch) {
       messages.inc(batch.messages)

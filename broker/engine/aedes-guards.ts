@@ -36,8 +36,8 @@ export type InboundPacket = {
   messageId?: number
   qos: number
   retain: boolean
-  subscriptions?: readonly unknown[]
-  unsubscriptions?: readonly unknown[]
+  subscriptions?: readonly { qos: number }[]
+  unsubscriptions?: readonly string[]
 }
 
 /** The members of an Aedes client this engine relies on. */
@@ -92,9 +92,22 @@ export function forgetPassword(client: AedesInternals): void {
   delete client._parser.settings.password
 }
 
-/** More filters in one packet than any device has a use for. */
-export function isFilterFlood({ subscriptions, unsubscriptions }: InboundPacket): boolean {
-  return Math.max(subscriptions?.length ?? 0, unsubscriptions?.length ?? 0) > filtersPerPacketMax
+/** Why a packet that is no PUBLISH ends its connection, where Aedes would let it pass; undefined when it may go on. */
+export function packetFault(packet: InboundPacket): string | undefined {
+  // [MQTT-4.8.0-1]: these belong to QoS 2, which is not offered.
+  if (packet.cmd === 'pubrel' || packet.cmd === 'pubrec') return 'QoS 2 is not offered'
+  const filters = packet.subscriptions ?? packet.unsubscriptions
+  if (filters === undefined) return undefined
+  // [MQTT-2.3.1-1]
+  if (packet.messageId === 0) return 'no packet identifier'
+  // [MQTT-3.10.3-2]
+  if (filters.length === 0) return 'no filter in the packet'
+  return filters.length > filtersPerPacketMax ? 'too many filters in a packet' : undefined
+}
+
+/** [MQTT-3.8.4-6]: grants no more than QoS 1, since nothing is sent with more. */
+export function limitGrants({ subscriptions }: InboundPacket): void {
+  for (const subscription of subscriptions ?? []) subscription.qos = Math.min(subscription.qos, 1)
 }
 
 /** Whether a connection may have one filter more; one that it has is none more. */

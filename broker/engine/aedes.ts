@@ -17,8 +17,9 @@ import {
   hasRoomFor,
   type InboundPacket,
   internalsOf,
-  isFilterFlood,
+  limitGrants,
   limitPacketSize,
+  packetFault,
 } from './aedes-guards.ts'
 import type { Arrival, ConnectRequest, Engine, EngineHooks, Link } from './engine.ts'
 
@@ -33,12 +34,15 @@ export async function createAedesEngine<Peer>(
   hooks: EngineHooks<Peer>,
   options: AedesEngineOptions,
 ): Promise<Engine> {
-  const links = new Map<Client, AedesLink<Peer>>()
+  /** Those that are open. */
+  const links = new Set<AedesLink<Peer>>()
+  /** Aedes asks its hooks a turn later, when the connection may be gone already: its link is known for as long as it is. */
+  const linkByClient = new WeakMap<Client, AedesLink<Peer>>()
   const acknowledgements = new Acknowledgements<Peer>()
   let isReading = true
 
   const linkOf = (client: Client): AedesLink<Peer> => {
-    const link = links.get(client)
+    const link = linkByClient.get(client)
     if (link === undefined) throw new Error('packet of a connection that was never accepted')
     return link
   }
@@ -85,7 +89,7 @@ export async function createAedesEngine<Peer>(
       done(null, isAllowed ? subscription : null)
     },
     authorizeForward(client, packet) {
-      const peer = links.get(client)?.peer
+      const peer = linkByClient.get(client)?.peer
       return peer !== undefined && hooks.mayReceive(peer, packet.topic) ? packet : null
     },
   })
@@ -103,26 +107,27 @@ export async function createAedesEngine<Peer>(
     accept(socket, arrival) {
       const client = broker.handle(socket)
       const link = new AedesLink<Peer>(internalsOf(client), arrival, acknowledgements, () => isReading)
-      links.set(client, link)
+      linkByClient.set(client, link)
+      links.add(link)
       limitPacketSize(link.client)
       takePublishes(link, hooks)
       client.on('error', (error: Error) => link.note(error.message))
       socket.once('close', () => {
-        links.delete(client)
+        links.delete(link)
         link.ended(hooks)
       })
     },
     setReading(shouldRead) {
       isReading = shouldRead
       // Reading may bring the pressure back at once: each link looks at what holds by then.
-      for (const link of links.values()) link.readOn()
+      for (const link of links) link.readOn()
     },
     async stop() {
       acknowledgements.flush()
-      const gone = Promise.all([...links.values()].map((link) => link.gone))
-      for (const link of links.values()) link.end('broker stops')
+      const gone = Promise.all([...links].map((link) => link.gone))
+      for (const link of links) link.end('broker stops')
       await Promise.race([gone, delay(goodbyeMs, undefined, { ref: false })])
-      for (const link of links.values()) link.close('broker stops')
+      for (const link of links) link.close('broker stops')
       await gone
       await new Promise<void>((resolve) => broker.close(resolve))
     },
@@ -174,8 +179,10 @@ function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): v
   parser.removeAllListeners('packet')
   parser.on('packet', (packet: InboundPacket) => {
     if (packet.cmd !== 'publish') {
-      if (isFilterFlood(packet)) link.close('too many filters in a packet')
-      else toAedes?.call(parser, packet)
+      const fault = packetFault(packet)
+      if (fault !== undefined) return link.close(fault)
+      limitGrants(packet)
+      toAedes?.call(parser, packet)
     } else if (client.connackSent) {
       takeEarly()
       take(packet)
@@ -235,7 +242,8 @@ class AedesLink<Peer> implements Link {
 
   async admit(hooks: EngineHooks<Peer>, timeoutMs: number): Promise<void> {
     const { request } = this
-    if (request === undefined) throw new FleetError('connect.refused', 'no CONNECT')
+    if (request === undefined || !this.isOpen)
+      throw new FleetError('connect.refused', 'closed before CONNECT was read')
     let timer: NodeJS.Timeout | undefined
     const overdue = new Promise<never>((_, reject) => {
       timer = setTimeout(

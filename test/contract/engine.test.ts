@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { inspect } from 'node:util'
+import { generate } from 'mqtt-packet'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createAedesEngine } from '../../broker/engine/aedes.ts'
 import type { ConnectRequest, Engine, EngineHooks, Link } from '../../broker/engine/engine.ts'
@@ -407,6 +408,19 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
     expect(link.isOpen).toBe(false)
     expect(desk.closedPeers).toEqual([{ id: 'gate-1', reason: 'revoked' }])
     link.acknowledge(1)
+  })
+
+  it('survives a CONNECT whose connection ends before it is looked at', async () => {
+    const desk = await setUp()
+    const broken = Buffer.concat([generate(connectPacket()), Buffer.from([0x00, 0x00])])
+    for (let round = 0; round < 20; round++) {
+      const client = await RawClient.open(port)
+      client.write(broken)
+      await client.closed()
+    }
+    await admitted()
+    expect(desk.requests).toHaveLength(1)
+    expect(desk.refusals).toHaveLength(20)
   })
 
   it('leaves nothing behind when a device comes and goes in one turn', async () => {

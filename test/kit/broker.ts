@@ -29,7 +29,12 @@ export interface BrokerUnderTest {
 }
 
 export async function startBroker(
-  options: { env?: Record<string, string>; issuer?: Issuer; ingestUrl?: string } = {},
+  options: {
+    env?: Record<string, string>
+    issuer?: Issuer
+    ingestUrl?: string
+    nodeOptions?: readonly string[]
+  } = {},
 ): Promise<BrokerUnderTest> {
   const issuer = options.issuer ?? (await startIssuer())
   const folder = makeDataDir()
@@ -37,6 +42,7 @@ export async function startBroker(
   writeFileSync(credentialFile, JSON.stringify(issuer.credential('broker')), { mode: 0o600 })
   const port = await freePort()
   const program = await startProgram('broker', {
+    nodeOptions: options.nodeOptions ?? [],
     env: {
       LOTWATCH_BROKER_PORT: '0',
       LOTWATCH_BROKER_MQTT_PORT: String(port),

@@ -5,6 +5,7 @@ import { describe } from 'vitest'
 
 /** Debian packages by the command they bring. */
 const packages = {
+  haproxy: 'haproxy',
   mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
   influxd: 'influxdb',

@@ -113,6 +113,12 @@ export class System {
     this.#programs.set(name, program)
   }
 
+  /** One more broker, on a port of its own; the caller stops it. */
+  startAnotherBroker(mqttPort: number): Promise<Program> {
+    const env = { ...this.#env.broker, ...this.#options.env?.broker }
+    return startProgram('broker', { env: { ...env, LOTWATCH_BROKER_MQTT_PORT: String(mqttPort) } })
+  }
+
   async kill(name: ServiceName): Promise<void> {
     await this.program(name).kill()
     this.#programs.delete(name)

@@ -7,6 +7,7 @@ import { Gate } from '../../../broker/gate.ts'
 import type { Handover } from '../../../broker/handover.ts'
 import { Revocations } from '../../../core/auth/revocations.ts'
 import { type DeviceId, parseDeviceId } from '../../../core/contract/device.ts'
+import { FleetError } from '../../../core/contract/errors.ts'
 import { createLog } from '../../../core/runtime/log.ts'
 
 const deviceId = parseDeviceId('gate-1') as DeviceId
@@ -17,7 +18,7 @@ const principal = {
   credentialId: 'cred_1',
   issuedAtSec: 0,
   expiresAtSec: 3600,
-  scopes: new Set<string>(),
+  scopes: new Set<string>(['receive:commands']),
 } as unknown as DevicePrincipal
 const request: ConnectRequest = {
   mqttClientId: deviceId,
@@ -41,11 +42,11 @@ class TestLink implements Link {
   }
 }
 
-function setUp() {
+function setUp(authenticate = async () => principal) {
   const revocations = new Revocations()
   const barred = new BarredDevices()
   const gate = new Gate({
-    authenticator: { authenticate: async () => principal, renew: async () => principal },
+    authenticator: { authenticate, renew: async () => principal },
     attempts: new Attempts({ perAddressBurst: 10, perAddressPerSec: 1, burst: 10, perSec: 1 }),
     revocations,
     barred,
@@ -102,4 +103,25 @@ it('an identity that connections fight over is held, so that neither has it', as
   await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ kind: 'unavailable' })
   expect(gate.connectionCount).toBe(0)
   expect(gate.decisions(deviceId)[0]).toMatchObject({ outcome: 'admitted' })
+})
+
+it('a delivery is checked again: what was revoked since the SUBSCRIBE gets nothing more', async () => {
+  const { gate, revocations } = setUp()
+  const peer = await gate.connect(request, new TestLink())
+  expect(gate.mayReceive(peer, 'devices/gate-1/config')).toBe(true)
+  expect(gate.mayReceive(peer, 'devices/gate-2/config')).toBe(false)
+  revocations.apply({ of: 'credential', credentialId: 'cred_1', atMs: 1 })
+  expect(gate.mayReceive(peer, 'devices/gate-1/config')).toBe(false)
+})
+
+it('a CONNECT beyond the allowance is asked to come back, and nobody looks at its token', async () => {
+  let looked = 0
+  const { gate } = setUp(async () => {
+    looked++
+    throw new FleetError('token.signature', 'forged')
+  })
+  for (let i = 0; i < 10; i++)
+    await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ code: 'token.signature' })
+  await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ kind: 'unavailable' })
+  expect(looked).toBe(10)
 })
