@@ -1,7 +1,7 @@
 /** Settings of provisioning: section `provisioning` of the file, `LOTWATCH_PROVISIONING_…` in the environment. */
 import { type Static, Type } from 'typebox'
 import { FleetError } from '../core/contract/errors.ts'
-import { readDataDir, readSettings, type SettingsSource } from '../core/runtime/env.ts'
+import { readDataDir, readSettings, type SettingsSource, settingName } from '../core/runtime/env.ts'
 import type { TlsFiles } from '../core/runtime/http.ts'
 import { serverSettings, tlsFaults, tlsFilesOf } from '../core/runtime/settings.ts'
 import { pepperPattern } from './oauth/pepper.ts'
@@ -25,6 +25,21 @@ export const provisioningSettings = Type.Object({
     pattern: '^mqtts?://[^/?#\\s]+$',
     description: 'where devices connect: handed out in their credential files',
   }),
+  deviceIssuer: Type.Enum(['own', 'auth0'], {
+    default: 'own',
+    description:
+      'who gives tokens to devices that get a credential from now on: this program, or Auth0 (docs/auth0.md)',
+  }),
+  auth0Url: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^/?#\\s]+/?$',
+      description: 'the tenant of Auth0, such as https://your-tenant.eu.auth0.com',
+    }),
+  ),
+  auth0ClientId: Type.Optional(
+    Type.String({ minLength: 1, description: 'the application that may use its Management API' }),
+  ),
+  auth0ClientSecret: Type.Optional(Type.String({ minLength: 1, description: 'its secret' })),
   tokenLifeSec: Type.Integer({
     default: 3600,
     minimum: 1,
@@ -81,6 +96,10 @@ export function readProvisioningConfig(source: SettingsSource): ProvisioningConf
   const faults = tlsFaults(name.prefix, settings)
   if (settings.issuerUrl === undefined && (settings.host === '0.0.0.0' || settings.host === '::'))
     faults.push(`${name.prefix}_ISSUER_URL: is required, since ${settings.host} is no place to reach us at`)
+  if (settings.deviceIssuer === 'auth0')
+    for (const key of ['auth0Url', 'auth0ClientId', 'auth0ClientSecret'] as const)
+      if (settings[key] === undefined)
+        faults.push(`${settingName(name.prefix, key)}: is required, since Auth0 is the issuer for devices`)
   if (faults.length > 0) throw new FleetError('config.invalid', 'settings do not fit together', { faults })
   return Object.freeze({ ...settings, dataDir: readDataDir(source), tls: tlsFilesOf(settings) })
 }

@@ -7,6 +7,7 @@ import { createVerifier } from '../core/auth/verifier.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import { feedBeatMs } from '../core/contract/feed.ts'
 import { audiences } from '../core/contract/principal.ts'
+import { createFetch, requireTlsUrl } from '../core/runtime/fetch.ts'
 import { createServer, listen } from '../core/runtime/http.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog, type Log } from '../core/runtime/log.ts'
@@ -15,6 +16,9 @@ import { createAccess } from './access.ts'
 import { type ProvisioningConfig, readProvisioningConfig } from './config.ts'
 import { Feed } from './feed.ts'
 import { makeDataFolder } from './files.ts'
+import { createAuth0Issuer } from './issuer/auth0.ts'
+import { createManagement } from './issuer/auth0-management.ts'
+import type { Issuer } from './issuer/issuer.ts'
 import { createOwnIssuer } from './issuer/own.ts'
 import { createAccessCache } from './oauth/access-cache.ts'
 import { createAuthenticator } from './oauth/authenticator.ts'
@@ -24,7 +28,7 @@ import { createExplain } from './oauth/guards/explain.ts'
 import { createQuotas } from './oauth/guards/quotas.ts'
 import { openSigningKeys } from './oauth/keys.ts'
 import { openPepper } from './oauth/pepper.ts'
-import { createMemoryHasher, createSecretHasher } from './oauth/secret.ts'
+import { createMemoryHasher, createSecretHasher, type SecretHasher } from './oauth/secret.ts'
 import { createSigner } from './oauth/signer.ts'
 import { startSigningThread } from './oauth/signing-thread.ts'
 import { createTokenEndpoint } from './oauth/token-endpoint.ts'
@@ -108,7 +112,7 @@ async function open(
     now,
   })
   const hash = createSecretHasher(pepper)
-  const issuer = createOwnIssuer({ issuerUrl, hash, randomBytes })
+  const issuer = issuerOf(config, createOwnIssuer({ issuerUrl, hash, randomBytes }), hash)
   const ca = config.caFile === undefined ? undefined : readCa(config.caFile)
 
   const feed = new Feed({ repository, beatMs: feedBeatMs })
@@ -215,6 +219,29 @@ async function open(
       await thread.stop()
     },
   }
+}
+
+/** Our own authorization server, with Auth0 for devices where the settings say so. */
+function issuerOf(config: ProvisioningConfig, own: Issuer, hash: SecretHasher): Issuer {
+  const { deviceIssuer, auth0Url, auth0ClientId: oauthClientId, auth0ClientSecret: clientSecret } = config
+  if (deviceIssuer === 'own') return own
+  if (auth0Url === undefined || oauthClientId === undefined || clientSecret === undefined)
+    throw new Error('settings of Auth0 were not checked')
+  requireTlsUrl(auth0Url, { setting: 'LOTWATCH_PROVISIONING_AUTH0_URL', insecure: config.insecure })
+  const url = auth0Url.replace(/\/$/, '')
+  const nowMs = () => performance.now()
+  const { random } = Math
+  const management = createManagement({
+    url,
+    oauthClientId,
+    clientSecret,
+    fetch: createFetch(),
+    now,
+    nowMs,
+    random,
+    wait: delay,
+  })
+  return createAuth0Issuer({ own, url, management, hash, randomBytes })
 }
 
 function readCa(path: string): string {

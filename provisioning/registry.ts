@@ -80,7 +80,13 @@ export function createRegistry(options: RegistryOptions): Registry {
     downlink: createDownlink({ ...made, repository, changes }),
     lots: createLots({ changes }),
     boards: createBoards({ changes, now: options.now }),
-    devices: createDevices({ repository, changes, credentials, now: options.now }),
+    devices: createDevices({
+      repository,
+      changes,
+      credentials,
+      directory: options.issuer.directory,
+      now: options.now,
+    }),
   }
 }
 

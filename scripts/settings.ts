@@ -130,7 +130,7 @@ function settingsOf({ schema, prefix }: ProgramSettings): Setting[] {
       description,
       secret: /^(credentialFile|tlsKeyFile)$/.test(key)
         ? 'secret file'
-        : key === 'influxToken'
+        : key === 'influxToken' || key === 'auth0ClientSecret'
           ? 'secret'
           : undefined,
     }

@@ -43,14 +43,14 @@ describe('the settings', () => {
   const defaults = settingDefaults()
 
   it('are all in .env.example and in docs/settings.md', () => {
-    const inExample = [...read('.env.example').matchAll(/^#([A-Z_]+)=/gm)].map((match) => match[1])
+    const inExample = [...read('.env.example').matchAll(/^#([A-Z0-9_]+)=/gm)].map((match) => match[1])
     expect(inExample).toEqual([...defaults.keys()])
-    const inPage = [...read('docs/settings.md').matchAll(/\| `(LOT[A-Z_]+)` \|/g)].map((match) => match[1])
+    const inPage = [...read('docs/settings.md').matchAll(/\| `(LOT[A-Z0-9_]+)` \|/g)].map((match) => match[1])
     expect(inPage).toEqual([...defaults.keys()])
   })
 
   it('stand in the README with the defaults they have', () => {
-    const rows = [...read('README.md').matchAll(/^\| `(LOT[A-Z_]+)` \| (?:`(.*?)`)? ?\|/gm)]
+    const rows = [...read('README.md').matchAll(/^\| `(LOT[A-Z0-9_]+)` \| (?:`(.*?)`)? ?\|/gm)]
     expect(rows.length).toBeGreaterThan(5)
     for (const [, name = '', byDefault] of rows)
       expect({ name, byDefault }).toEqual({ name, byDefault: defaults.get(name) })
@@ -58,7 +58,7 @@ describe('the settings', () => {
 
   it.each(pages)('that %s names exist', (path) => {
     const named = codeIn(read(path)).flatMap(
-      (code) => code.match(/\bLOT(?:WATCH|_AGENT)_[A-Z_]*[A-Z]\b/g) ?? [],
+      (code) => code.match(/\bLOT(?:WATCH|_AGENT)_[A-Z0-9_]*[A-Z]\b/g) ?? [],
     )
     const forTests = ['LOTWATCH_TEST_LONG', 'LOTWATCH_TEST_SEED']
     expect(named.filter((name) => !defaults.has(name) && !forTests.includes(name))).toEqual([])

@@ -1,5 +1,5 @@
 /** Who makes credentials and answers token requests: our own authorization server, or a hosted one. */
-import type { Client } from '../../core/contract/client.ts'
+import type { AuthMethod, Client } from '../../core/contract/client.ts'
 import type { ClientKey } from '../public-key.ts'
 import type { StoredCredential } from '../repository/repository.ts'
 
@@ -12,18 +12,23 @@ export interface Issuer {
    * has committed `stored`, and nothing needs to be undone when that never happens.
    */
   issueCredential(client: Client, wanted: CredentialWanted): Promise<NewCredential>
+  /** Before anything is made. @throws FleetError `request.invalid` for what it cannot make */
+  refuseUnusable?(client: Client, wanted: CredentialWanted): void
   /** Absent where the registry is all there is to keep. */
   readonly directory?: ClientDirectory | undefined
 }
 
 /**
  * A hosted issuer's own record of our clients. It is no part of our transactions: each call comes before the commit of
- * what it is for, and again when the caller tries again, and makes things so whatever was there.
+ * what it is for, and again when the caller tries again, and makes things so whatever was there. Only what takes access
+ * away for good or for a while comes after the commit: an issuer that is away must not hold up a revocation.
  */
 export interface ClientDirectory {
-  /** The client with its grants, as they are to be. @returns what the issuer calls it */
-  put(client: Client): Promise<{ readonly issuerClientId: string }>
+  /** The client with its grants, as they are to be. @returns what the issuer calls it, if it has a place there */
+  put(client: Client): Promise<{ readonly issuerClientId?: string }>
   removeCredential(client: Client, credentialId: string): Promise<void>
+  /** It is good until then, unless it is replaced. */
+  endCredential(client: Client, credentialId: string, atMs: number): Promise<void>
   /** With all it has there. */
   remove(client: Client): Promise<void>
 }
@@ -40,4 +45,12 @@ export interface NewCredential {
   /** Undefined for a key: its private half is where it was made. */
   readonly clientSecret: string | undefined
   readonly stored: StoredCredential
+  /** Where it is good, and how it is shown; absent: here. */
+  readonly issuedBy?: {
+    readonly issuer: string
+    readonly tokenEndpoint: string
+    readonly authMethod: AuthMethod
+  }
+  /** The kinds of credentials that it has put an end to, since there is no place for both. */
+  readonly ends?: readonly StoredCredential['of'][]
 }

@@ -16,6 +16,7 @@ import type { Issuer } from '../issuer/issuer.ts'
 import type { AuditVerb, Change, RegistryView } from '../repository/repository.ts'
 import { type By, type Changes, conflict, invalid, notFound, requireMatch } from './changes.ts'
 import { type Credentials, recordOf, refuseKnownKey } from './credentials.ts'
+import { putThere } from './hosted.ts'
 
 /** Whatever takes something from a client voids the tokens it has: they say more than it may. */
 export interface Clients {
@@ -72,7 +73,10 @@ export function createClients(options: ClientsOptions): Clients {
       return { before, after: await next(before, view) }
     }
     const tellIssuer = async () => {
-      if (directory !== undefined) await directory.put((await decide(repository)).after)
+      if (directory === undefined) return
+      const { after } = await decide(repository)
+      // One that is not known there yet is told with its first credential.
+      if (after.issuerClientId !== undefined) await putThere(directory, repository, after)
     }
     return changes.makeWith(by, tellIssuer, async (view) => {
       const { before, after } = await decide(view)

@@ -19,9 +19,11 @@ import type {
   Change,
   RegistryRepository,
   RegistryView,
+  RevocationTarget,
   StoredCredential,
 } from '../repository/repository.ts'
 import { type By, type Changes, conflict, invalid, notFound } from './changes.ts'
+import { putThere } from './hosted.ts'
 
 export interface CredentialsOptions {
   readonly repository: RegistryRepository
@@ -48,6 +50,8 @@ export interface PreparedCredential {
   readonly stored: StoredCredential
   /** With the secret, when it is one; without `private_key_jwk` otherwise. */
   readonly file: CredentialFile
+  /** Kinds of credentials that the issuer has ended by it. */
+  readonly ends: readonly StoredCredential['of'][]
 }
 
 export interface Credentials {
@@ -69,6 +73,10 @@ export interface Credentials {
   retireUnused(beforeMs: number): Promise<number>
 }
 
+type Others = Pick<Change, 'credentialsExpire' | 'revocations'>
+/** What becomes of the credentials that are live, when there is another. */
+type OthersOf = (live: readonly CredentialRecord[], client: Client) => Others
+
 /** Owners whose credentials are retired in one commit. */
 const retiredAtOnce = 500
 
@@ -80,21 +88,24 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     if (expiresAtMs !== null && expiresAtMs <= now()) throw invalid('expiresAtMs: is in the past')
     const key = publicKey === undefined ? undefined : await parseClientKey(publicKey)
     const method = methodOf(client, key === undefined ? 'secret' : 'key')
-    const known = issuer.directory === undefined ? {} : await issuer.directory.put(client)
+    issuer.refuseUnusable?.(client, { publicKey: key, expiresAtMs })
+    const { directory } = issuer
+    const known = directory === undefined ? {} : await putThere(directory, repository, client)
     const named: Client = { ...client, ...known }
-    const { clientSecret, stored } = await issuer.issueCredential(named, { publicKey: key, expiresAtMs })
+    const issued = await issuer.issueCredential(named, { publicKey: key, expiresAtMs })
+    const { clientSecret, stored, issuedBy, ends = [] } = issued
     const file: CredentialFile = {
       v: 1,
-      issuer: issuer.issuer,
-      token_endpoint: issuer.tokenEndpoint,
+      issuer: issuedBy?.issuer ?? issuer.issuer,
+      token_endpoint: issuedBy?.tokenEndpoint ?? issuer.tokenEndpoint,
       client_id: named.issuerClientId ?? client.oauthClientId,
       ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
-      token_endpoint_auth_method: method,
+      token_endpoint_auth_method: issuedBy?.authMethod ?? method,
       credentialId: stored.credentialId,
       ...(client.kind === 'device' ? { deviceId: client.oauthClientId, broker: options.broker } : {}),
       ...(options.ca === undefined ? {} : { ca: options.ca }),
     }
-    return { client: named, stored, file }
+    return { client: named, stored, file, ends }
   }
 
   async function tellGone({ oauthClientId, credentialId }: CredentialRecord): Promise<void> {
@@ -103,22 +114,38 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     if (client !== undefined) await issuer.directory.removeCredential(client, credentialId)
   }
 
+  /** Tells a hosted issuer what becomes of the others: what goes on for a while here ends there too. */
+  async function tellEnds({ client, ends }: PreparedCredential, othersOf: OthersOf): Promise<void> {
+    if (issuer.directory === undefined) return
+    const held = await repository.credentialsOf(client.oauthClientId)
+    const live = held.filter((one) => isLive(one, now()) && !ends.includes(one.of))
+    const { credentialsExpire, revocations = [] } = othersOf(live, client)
+    for (const credentialId of credentialsExpire?.credentialIds ?? [])
+      await issuer.directory.endCredential(client, credentialId, credentialsExpire?.atMs ?? now())
+    for (const one of revocations)
+      if (one.of === 'credential') await issuer.directory.removeCredential(client, one.credentialId)
+  }
+
   /** One more, and what becomes of the others. */
   async function add(
     { actor, ...terms }: By,
     owner: Owner,
     wanted: CredentialRequest,
     verb: AuditVerb,
-    othersOf: (live: readonly CredentialRecord[]) => Pick<Change, 'credentialsExpire' | 'revocations'>,
+    othersOf: (live: readonly CredentialRecord[], client: Client) => Others,
   ): Promise<IssuedCredential> {
     const { oauthClientId: subject } = owner
-    const prepare = async () => newCredentialFor(await requireOwner(repository, owner), wanted)
-    return changes.makeWith({ actor, ...terms }, prepare, async (view, { client, stored, file }) => {
+    const prepare = async () => {
+      const prepared = await newCredentialFor(await requireOwner(repository, owner), wanted)
+      await tellEnds(prepared, othersOf)
+      return prepared
+    }
+    return changes.makeWith({ actor, ...terms }, prepare, async (view, { client, stored, file, ends }) => {
       const present = await requireOwner(view, owner)
       const named = namedBy(present, client.issuerClientId)
       await refuseKnownKey(view, stored)
       const live = (await view.credentialsOf(subject)).filter((one) => isLive(one, now()))
-      const others = othersOf(live)
+      const others = withEnded(othersOf, live, { client, ends })
       const before = live.map(({ credentialId }) => credentialId)
       const after = { ...recordOf(stored), ...('revocations' in others ? {} : others) }
       const audit = { actor, verb, subject, ...(verb === 'credential.rotated' ? { before } : {}), after }
@@ -139,32 +166,35 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     issue: (by, owner, wanted) => add(by, owner, wanted, 'credential.issued', () => ({})),
 
     rotate(by, owner, { publicKey, graceSec }) {
-      return add(by, owner, { publicKey }, 'credential.rotated', (live) => {
+      return add(by, owner, { publicKey }, 'credential.rotated', (live, client) => {
         const credentialIds = live.map(({ credentialId }) => credentialId)
         if (credentialIds.length === 0) return {}
-        if (graceSec === 0)
-          return {
-            revocations: credentialIds.map((credentialId) => ({ of: 'credential', credentialId }) as const),
-          }
+        if (graceSec === 0) return { revocations: voided(client, credentialIds) }
         return { credentialsExpire: { credentialIds, atMs: now() + graceSec * 1000 } }
       })
     },
 
-    revoke(by, owner, credentialId) {
+    async revoke(by, owner, credentialId) {
       const { oauthClientId } = owner
-      const tellIssuer = async () => {
-        if (issuer.directory === undefined) return
-        await issuer.directory.removeCredential(await requireOwner(repository, owner), credentialId)
-      }
-      return changes.makeWith(by, tellIssuer, async (view) => {
-        await requireOwner(view, owner)
+      await changes.make(by, async (view) => {
+        const client = await requireOwner(view, owner)
         const known = (await view.credentialsOf(oauthClientId)).find(
           (one) => one.credentialId === credentialId,
         )
         if (known === undefined) throw notFound(`${oauthClientId} has no credential ${credentialId}`)
         if (known.revokedAtMs !== null) return { answer: undefined }
-        return { changes: [revoked(by.actor, 'credential.revoked', known)], answer: undefined }
+        return { changes: [revoked(by.actor, 'credential.revoked', known, client)], answer: undefined }
       })
+      const client = await repository.findClient(oauthClientId)
+      if (issuer.directory === undefined || client === undefined) return
+      // Asked again, this is told again: it may have failed the first time.
+      await issuer.directory.removeCredential(client, credentialId)
+      // What it has got in the meantime.
+      if (client.issuerClientId !== undefined)
+        await changes.make({ actor: by.actor }, async () => ({
+          changes: [{ revocations: [{ of: 'client', oauthClientId }] }],
+          answer: undefined,
+        }))
     },
 
     async retireUnused(beforeMs) {
@@ -211,11 +241,37 @@ function isLive({ revokedAtMs, expiresAtMs }: CredentialRecord, nowMs: number): 
   return revokedAtMs === null && (expiresAtMs === null || expiresAtMs > nowMs)
 }
 
-function revoked(actor: string, verb: AuditVerb, record: CredentialRecord): Change {
+/** Those that the issuer has ended are void, whatever was to become of them. */
+function withEnded(
+  othersOf: OthersOf,
+  live: readonly CredentialRecord[],
+  { client, ends }: Pick<PreparedCredential, 'client' | 'ends'>,
+): Others {
+  const ended = live.filter(({ of }) => ends.includes(of)).map(({ credentialId }) => credentialId)
+  const others = othersOf(
+    live.filter(({ of }) => !ends.includes(of)),
+    client,
+  )
+  if (ended.length === 0) return others
+  return { ...others, revocations: [...voided(client, ended), ...(others.revocations ?? [])] }
+}
+
+/** Tokens of a hosted issuer need not say which credential they were got with: all that the client has are void with it. */
+function voided(
+  { oauthClientId, issuerClientId }: Client,
+  credentialIds: readonly string[],
+): RevocationTarget[] {
+  return [
+    ...credentialIds.map((credentialId) => ({ of: 'credential', credentialId }) as const),
+    ...(issuerClientId === undefined ? [] : [{ of: 'client', oauthClientId } as const]),
+  ]
+}
+
+function revoked(actor: string, verb: AuditVerb, record: CredentialRecord, client?: Client): Change {
   const { credentialId, oauthClientId: subject } = record
   return {
     audit: { actor, verb, subject, before: { credentialId } },
-    revocations: [{ of: 'credential', credentialId }],
+    revocations: client === undefined ? [{ of: 'credential', credentialId }] : voided(client, [credentialId]),
   }
 }
 

@@ -13,10 +13,12 @@ import type {
 } from '../../core/contract/registry.ts'
 import { type DeviceVerb, mayChange, nextState } from '../device.ts'
 import { deviceGrants } from '../grants.ts'
+import type { ClientDirectory } from '../issuer/issuer.ts'
 import { assign, release } from '../lots.ts'
 import type { AuditVerb, RegistryRepository, RegistryView } from '../repository/repository.ts'
 import { type By, type Changes, conflict, invalid, notFound, requireMatch } from './changes.ts'
 import type { Credentials } from './credentials.ts'
+import { moveThere } from './hosted.ts'
 
 /** What operators may do to a device's state; the rest comes about by itself. */
 export type DeviceMove = Extract<DeviceVerb, 'suspend' | 'resume' | 'retire'>
@@ -63,10 +65,11 @@ export function createDevices(options: {
   repository: RegistryRepository
   changes: Changes
   credentials: Pick<Credentials, 'newCredentialFor'>
+  directory: ClientDirectory | undefined
   /** Wall clock, Unix milliseconds. */
   now: () => number
 }): Devices {
-  const { repository, changes, credentials, now } = options
+  const { repository, changes, credentials, directory, now } = options
 
   /** Decides on a device as it is, if the caller saw it so. */
   const withDevice = <Answer>(
@@ -161,8 +164,8 @@ export function createDevices(options: {
       })
     },
 
-    move(by, deviceId, verb) {
-      return withDevice(by, deviceId, async (view, before) => {
+    async move(by, deviceId, verb) {
+      const moved = await withDevice<Device>(by, deviceId, async (view, before) => {
         const next = nextState(before.state, verb)
         if (next === undefined) throw stateConflict(before)
         const state = verb === 'resume' && before.state === 'suspended' ? await stateHad(view, before) : next
@@ -180,6 +183,9 @@ export function createDevices(options: {
         const revocations = verb === 'resume' ? [] : ([{ of: 'client', oauthClientId: deviceId }] as const)
         return { changes: [{ audit, device, assignments, revocations }], answer: device }
       })
+      // Asked again, this is told again: it may have failed the first time. As it is now, whatever has come in between.
+      await moveThere(directory, repository, await requireDevice(repository, deviceId))
+      return moved
     },
   }
 }

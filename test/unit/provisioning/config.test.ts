@@ -64,3 +64,33 @@ describe('the settings of provisioning', () => {
     )
   })
 })
+
+describe('Auth0 as the issuer for devices', () => {
+  const complete = {
+    LOTWATCH_PROVISIONING_DEVICE_ISSUER: 'auth0',
+    LOTWATCH_PROVISIONING_AUTH0_URL: 'https://tenant.example/',
+    LOTWATCH_PROVISIONING_AUTH0_CLIENT_ID: 'app',
+    LOTWATCH_PROVISIONING_AUTH0_CLIENT_SECRET: 'secret',
+  }
+
+  it('is asked for by name, with all that it needs', () => {
+    expect(read().deviceIssuer).toBe('own')
+    expect(read(complete)).toMatchObject({ deviceIssuer: 'auth0', auth0Url: 'https://tenant.example/' })
+    const failure = {
+      code: 'config.invalid',
+      faults: ['URL', 'CLIENT_ID', 'CLIENT_SECRET'].map((one) => expect.stringContaining(`AUTH0_${one}`)),
+    }
+    expect(() => read({ LOTWATCH_PROVISIONING_DEVICE_ISSUER: 'auth0' })).toThrow(
+      expect.objectContaining(failure),
+    )
+  })
+
+  it.each(['tenant.example', 'https://tenant.example/path', 'https://tenant.example?x'])(
+    'is not at %s',
+    (url) => {
+      expect(() => read({ ...complete, LOTWATCH_PROVISIONING_AUTH0_URL: url })).toThrow(
+        expect.objectContaining({ code: 'config.invalid' }),
+      )
+    },
+  )
+})

@@ -1,7 +1,7 @@
 /** A registry over a real file for tests, with a clock that stands until it is moved. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import type { ClientDirectory } from '../../../provisioning/issuer/issuer.ts'
+import type { ClientDirectory, Issuer } from '../../../provisioning/issuer/issuer.ts'
 import { createOwnIssuer } from '../../../provisioning/issuer/own.ts'
 import { createSecretHasher, type SecretHasher } from '../../../provisioning/oauth/secret.ts'
 import { brokerOf, createRegistry, type Registry } from '../../../provisioning/registry.ts'
@@ -25,7 +25,9 @@ export interface RegistryKit {
 export const operator = { actor: 'operator' } as const
 
 /** With the APIs of Lotwatch in it, which leave one audit entry each. */
-export async function openRegistry(options: { directory?: ClientDirectory } = {}): Promise<RegistryKit> {
+export async function openRegistry(
+  options: { directory?: ClientDirectory; issuer?: Issuer } = {},
+): Promise<RegistryKit> {
   const folder = makeDataDir()
   const clock = { nowMs: 1_700_000_000_000 }
   const now = () => clock.nowMs
@@ -34,7 +36,7 @@ export async function openRegistry(options: { directory?: ClientDirectory } = {}
   const hash = createSecretHasher(pepper)
   const registry = createRegistry({
     repository,
-    issuer: {
+    issuer: options.issuer ?? {
       ...createOwnIssuer({ issuerUrl: 'https://issuer.example/', hash, randomBytes }),
       directory: options.directory,
     },

@@ -25,6 +25,9 @@ function createDirectory() {
     async removeCredential({ oauthClientId }, credentialId) {
       ask(`remove ${credentialId} of ${oauthClientId}`)
     },
+    async endCredential({ oauthClientId }, credentialId) {
+      ask(`end ${credentialId} of ${oauthClientId}`)
+    },
     async remove({ oauthClientId }) {
       ask(`remove ${oauthClientId}`)
       clients.delete(oauthClientId)
