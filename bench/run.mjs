@@ -6,7 +6,7 @@ import { build as bundle } from 'esbuild'
 import { build, buildOptions, root } from '../scripts/build.mjs'
 
 /** Processes of their own that the benchmarks start. */
-const children = ['load', 'subscriber', 'fill', 'token-load', 'oidc-peer', 'followers']
+const children = ['load', 'subscriber', 'fill', 'token-load', 'oidc-peer', 'followers', 'connect-load']
 
 const [name = '', ...options] = process.argv.slice(2)
 const entry = join(root, 'bench', `${name}.ts`)
@@ -14,6 +14,8 @@ if (!/^[a-z-]+$/.test(name) || !existsSync(entry)) {
   process.stderr.write(`usage: npm run bench -- NAME [options]
   readings  readings per second, beside mosquitto      [--rounds 5] [--seconds 10] [--profile DIR]
   token     tokens per second, beside oidc-provider    [--rounds 5] [--seconds 8] [--clients 100000] [--profile DIR]
+  connect   CONNECTs per second, and memory of each    [--rounds 5] [--devices 10000] [--no-tls]
+  revoke    how soon a revoked device is cut           [--connections 5000] [--revocations 1000]
   feed      how soon an event reaches its followers    [--events 500] [--followers 10]
 `)
   process.exit(2)

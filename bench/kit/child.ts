@@ -11,7 +11,7 @@ export class Child {
   readonly process: ChildProcess
 
   constructor(
-    name: 'load' | 'subscriber' | 'fill' | 'token-load' | 'oidc-peer' | 'followers',
+    name: 'load' | 'subscriber' | 'fill' | 'token-load' | 'oidc-peer' | 'followers' | 'connect-load',
     order: unknown,
     nodeOptions: readonly string[] = [],
   ) {

@@ -34,6 +34,8 @@ export async function startBroker(
     issuer?: Issuer
     ingestUrl?: string
     nodeOptions?: readonly string[]
+    /** Another bundle than the broker’s own. */
+    bundle?: string
   } = {},
 ): Promise<BrokerUnderTest> {
   const issuer = options.issuer ?? (await startIssuer())
@@ -41,7 +43,7 @@ export async function startBroker(
   const credentialFile = join(folder.path, 'broker.json')
   writeFileSync(credentialFile, JSON.stringify(issuer.credential('broker')), { mode: 0o600 })
   const port = await freePort()
-  const program = await startProgram('broker', {
+  const program = await startProgram(options.bundle ?? 'broker', {
     nodeOptions: options.nodeOptions ?? [],
     env: {
       LOTWATCH_BROKER_PORT: '0',
