@@ -20,7 +20,7 @@ export interface ManagementOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly wait: (ms: number) => Promise<unknown>
-  /** For all calls of one verb together. */
+  /** For all calls of one verb together; a registration is two, and callers of ours wait for ten seconds. */
   readonly timeoutMs?: number
 }
 
@@ -48,10 +48,10 @@ export interface Management {
   begin(): (call: ManagementCall) => Promise<ManagementAnswer>
 }
 
-const attemptMs = 4000
+const attemptMs = 3000
 
 export function createManagement(options: ManagementOptions): Management {
-  const { url, fetch, now, nowMs, random, wait, timeoutMs = 8000 } = options
+  const { url, fetch, now, nowMs, random, wait, timeoutMs = 4000 } = options
   const tokens = createTokenSource({
     credential: {
       issuer: `${url}/`,

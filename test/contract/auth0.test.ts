@@ -178,7 +178,7 @@ describe('an Auth0 that is busy or away', () => {
       code: 'issuer.unavailable',
       safeDetail: expect.stringContaining('reading the grants'),
     })
-    expect(waits.reduce((sum, ms) => sum + ms, 0)).toBeLessThanOrEqual(8000)
+    expect(waits.reduce((sum, ms) => sum + ms, 0)).toBeLessThanOrEqual(4000)
   })
 
   it('is asked for a new token once when it has forgotten the old one', async () => {

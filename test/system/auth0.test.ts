@@ -90,6 +90,20 @@ describe('devices at Auth0', () => {
     expect(await returnCodeOf('gate-4', await system.deviceToken(credential))).toBe(5)
   })
 
+  it('are not registered when Auth0 refuses, which the operator reads, and are when asked again', async () => {
+    tenant.faults.push({ on: 'POST /clients', times: 1, status: 403 })
+    await expect(system.register('gate-6')).rejects.toMatchObject({
+      code: 'issuer.refused',
+      message: expect.stringContaining('creating the application: 403'),
+    })
+    await expect(system.registry.json('/v1/devices/gate-6')).rejects.toMatchObject({
+      code: 'request.not_found',
+    })
+    const { client } = await admitted('gate-6')
+    client.close()
+    expect(tenant.of('gate-6').name).toBe('gate-6')
+  })
+
   it('get in at a broker that starts while Auth0 is away', async () => {
     const { client, token } = await admitted('gate-5')
     client.close()
