@@ -81,7 +81,8 @@ async function start(config: BrokerConfig): Promise<Running> {
     log,
     tls,
     async readiness() {
-      await verifier.preload()
+      // Others’ keys are missed by their devices alone: no reason to turn everybody away.
+      await verifier.preload(config.issuerUrl)
       if (!feed.isKnown()) throw new FleetError('provisioning.unavailable', 'the feed has not been heard yet')
       if (!handover.isAvailable) throw new FleetError('ingest.unavailable', 'ingest is away')
     },

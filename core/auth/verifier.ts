@@ -49,8 +49,8 @@ export interface Verifier {
    * @throws FleetError kind `refused`: the token is no good here; `keys.unavailable`: cannot be decided now
    */
   verify(token: string): Promise<Principal>
-  /** Loads the keys of every issuer. Rejects with `keys.unavailable` when one has none yet. */
-  preload(): Promise<void>
+  /** Loads the keys of every issuer, or of this one. Rejects with `keys.unavailable` when there are none yet. */
+  preload(issuer?: string): Promise<void>
   /** Fetches the keys again; errors leave the old ones in place. */
   refresh(): Promise<void>
   /** Of every issuer, in the order of the rows. */
@@ -142,8 +142,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
       verified.set(fingerprint, fresh)
       return fresh.principal
     },
-    async preload() {
-      await Promise.all([...trusted.values()].map((keys) => keys.loaded()))
+    async preload(issuer) {
+      const wanted = [...trusted.values()].filter(
+        (keys) => issuer === undefined || keys.issuer.issuer === issuer,
+      )
+      await Promise.all(wanted.map((keys) => keys.loaded()))
     },
     async refresh() {
       await Promise.allSettled([...trusted.values()].map((keys) => keys.fetch()))

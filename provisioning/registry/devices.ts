@@ -184,7 +184,13 @@ export function createDevices(options: {
         return { changes: [{ audit, device, assignments, revocations }], answer: device }
       })
       // Asked again, this is told again: it may have failed the first time. As it is now, whatever has come in between.
-      await moveThere(directory, repository, await requireDevice(repository, deviceId))
+      const hasLost = await moveThere(directory, repository, await requireDevice(repository, deviceId))
+      // The tokens it has got in the meantime: they would count again once it is resumed.
+      if (hasLost)
+        await changes.make({ actor: by.actor }, async () => ({
+          changes: [{ revocations: [{ of: 'client', oauthClientId: deviceId }] }],
+          answer: undefined,
+        }))
       return moved
     },
   }

@@ -15,17 +15,22 @@ export async function putThere(
   return issuerClientId === undefined ? {} : { issuerClientId }
 }
 
-/** After the device has moved. */
+/**
+ * After the device has moved.
+ * @returns whether it has lost something there
+ */
 export async function moveThere(
   directory: ClientDirectory | undefined,
   view: RegistryView,
   device: Device,
-): Promise<void> {
+): Promise<boolean> {
   const client = await view.findClient(device.deviceId)
   // One that is not known there has nothing to lose there.
-  if (directory === undefined || client?.issuerClientId === undefined) return
+  if (directory === undefined || client?.issuerClientId === undefined) return false
+  const isOpen = mayHaveTokens(device)
   if (device.state === 'retired') await directory.remove(client)
-  else await directory.put(mayHaveTokens(device) ? client : shut(client))
+  else await directory.put(isOpen ? client : shut(client))
+  return !isOpen
 }
 
 function mayHaveTokens(device: Device | undefined): boolean {

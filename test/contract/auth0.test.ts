@@ -336,7 +336,9 @@ describe('credentials of devices at Auth0', () => {
 
   it('are of no use while the device is suspended, and none is made by which it would be', async () => {
     const credential = await register()
+    const before = (await kit.events()).length
     await kit.registry.devices.move(operator, 'gate-1', 'suspend')
+    expect((await kit.events()).slice(before)).toEqual(['device', 'revocation', 'revocation'])
     expect(await works(credential)).toBe(false)
     const { credential: next } = await kit.registry.credentials.issue(operator, owner, {})
     expect(await works(next)).toBe(false)

@@ -474,6 +474,25 @@ describe('several issuers', () => {
   })
 })
 
+describe('an issuer without keys', () => {
+  it('does not keep those of another from being ready, or their devices out', async () => {
+    const verifier = createVerifier({
+      issuers: [
+        { issuer: server.url, audience, algorithms: ['ES256'], dialect: 'rfc9068' },
+        { issuer: `${server.url}/away`, audience, algorithms: ['ES256'], dialect: 'rfc9068' },
+      ],
+      fetch: createFetch(),
+      now: () => clock.nowMs,
+    })
+    await expect(verifier.preload(server.url)).resolves.toBeUndefined()
+    await expect(verifier.preload()).rejects.toMatchObject({ code: 'keys.unavailable' })
+    await expect(verifier.verify(await sign())).resolves.toMatchObject({ issuer: server.url })
+    await expect(verifier.verify(await sign({ iss: `${server.url}/away` }))).rejects.toMatchObject({
+      code: 'keys.unavailable',
+    })
+  })
+})
+
 describe('where the keys are', () => {
   it('is taken from the settings when they say', async () => {
     await expect(verifierOf({ jwksUri: `${server.url}/jwks` }).verify(await sign())).resolves.toBeDefined()
