@@ -20,6 +20,7 @@ import type { Handover, HandoverOwner } from './handover.ts'
 import { LineBudget } from './line-budget.ts'
 import type { BrokerMetrics } from './metrics.ts'
 import { Takeovers } from './takeovers.ts'
+import { Turns } from './turns.ts'
 
 export interface GateOptions {
   readonly authenticator: Authenticator
@@ -38,6 +39,8 @@ export interface GateOptions {
   readonly nowMs: () => number
 }
 
+/** A storm of good devices waits its turn, so that it takes no more than this of the allowance for those that fail. */
+const authenticationsAtOnce = 64
 /** Refusals are strangers' doing: so many of them are written a second. */
 const refusalLinesPerSec = 50
 
@@ -55,6 +58,7 @@ export class Gate implements EngineHooks<Peer> {
   readonly #connections = new Connections<Peer>()
   readonly #takeovers = new Takeovers()
   readonly #decisions = new ConnectionDecisions()
+  readonly #turns = new Turns(authenticationsAtOnce)
   readonly #refusalLines = new LineBudget(refusalLinesPerSec)
   /** Devices whose CONNECT is being decided, so that two at once are decided one after the other. */
   readonly #admitting = new Map<DeviceId, Promise<unknown>>()
@@ -68,7 +72,7 @@ export class Gate implements EngineHooks<Peer> {
       throw new FleetError('provisioning.unavailable', 'the feed has not been heard yet')
     if (!this.#options.handover.isAvailable)
       throw new FleetError('ingest.unavailable', 'readings cannot be handed over now')
-    const principal = await this.#authenticate(request)
+    const principal = await this.#authenticate(request, link)
     const turn = (this.#admitting.get(principal.deviceId) ?? Promise.resolve()).then(() =>
       this.#admit(principal, link),
     )
@@ -82,7 +86,18 @@ export class Gate implements EngineHooks<Peer> {
   }
 
   /** Before any signature is checked: whoever fails too often is asked to come back. */
-  async #authenticate(request: ConnectRequest): Promise<DevicePrincipal> {
+  async #authenticate(request: ConnectRequest, link: Link): Promise<DevicePrincipal> {
+    const endTurn = await this.#turns.take()
+    try {
+      // Whoever has waited in vain is not looked at.
+      if (!link.isOpen) throw new FleetError('connect.refused', 'closed before it was its turn')
+      return await this.#attempt(request)
+    } finally {
+      endTurn()
+    }
+  }
+
+  async #attempt(request: ConnectRequest): Promise<DevicePrincipal> {
     const { attempts, authenticator, nowMs } = this.#options
     const attempt = attempts.begin(request.mqttClientId, request.remoteAddress, nowMs())
     if (attempt === undefined) throw new FleetError('request.too_many', 'too many attempts that failed')

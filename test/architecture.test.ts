@@ -46,6 +46,7 @@ const pureFiles: readonly string[] = [
   'broker/pending.ts',
   'broker/proxy-protocol.ts',
   'broker/takeovers.ts',
+  'broker/turns.ts',
   'cli/exit.ts',
   'cli/fleet-plan.ts',
   'cli/log-line.ts',

@@ -37,8 +37,8 @@ export class Wire {
   }
 
   /** Waits for the end. @returns what came before it and was not read, as hexadecimal digits */
-  async end(): Promise<string> {
-    await eventually(() => this.#isClosed, 10_000, 2)
+  async end(deadlineMs = 10_000): Promise<string> {
+    await eventually(() => this.#isClosed, deadlineMs, 2)
     return this.#received.toString('hex')
   }
 

@@ -362,6 +362,18 @@ describe('the rest', () => {
     expect(await wire.read(4)).toBe('40020003')
   })
 
+  // Fifteen seconds is the shortest keep-alive that is offered.
+  it.runIf(process.env.LOTWATCH_TEST_LONG === 'true')(
+    '[MQTT-3.1.2-24] silence for one and a half times the keep-alive closes the connection',
+    async () => {
+      const { wire } = await connected({ keepAliveSec: 15 })
+      const askedMs = performance.now()
+      expect(await wire.end(30_000)).toBe('')
+      expect(performance.now() - askedMs).toBeGreaterThan(22_000)
+    },
+    60_000,
+  )
+
   it('leaves no token in the log', () => {
     expect(broker.program.lines.length).toBeGreaterThan(50)
     for (const line of broker.program.lines) expect(line).not.toContain('eyJ')

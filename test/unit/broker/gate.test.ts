@@ -42,12 +42,12 @@ class TestLink implements Link {
   }
 }
 
-function setUp(authenticate = async () => principal) {
+function setUp(authenticate = async () => principal, burst = 10) {
   const revocations = new Revocations()
   const barred = new BarredDevices()
   const gate = new Gate({
     authenticator: { authenticate, renew: async () => principal },
-    attempts: new Attempts({ perAddressBurst: 10, perAddressPerSec: 1, burst: 10, perSec: 1 }),
+    attempts: new Attempts({ perAddressBurst: burst, perAddressPerSec: 1, burst, perSec: 1 }),
     revocations,
     barred,
     handover: { isAvailable: true } as Handover, // nothing is published here
@@ -124,4 +124,23 @@ it('a CONNECT beyond the allowance is asked to come back, and nobody looks at it
     await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ code: 'token.signature' })
   await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ kind: 'unavailable' })
   expect(looked).toBe(10)
+})
+
+it('a storm of good devices behind one address is let in, though no more than a few may fail there', async () => {
+  const release: (() => void)[] = []
+  let names = 0
+  const { gate } = setUp(async () => {
+    await new Promise<void>((resolve) => release.push(resolve))
+    return { ...principal, deviceId: `gate-${++names}` as DeviceId }
+  }, 64)
+  const storm = Array.from({ length: 500 }, (_, i) =>
+    gate.connect({ ...request, mqttClientId: `gate-${i}` }, new TestLink()),
+  )
+  const all = Promise.all(storm)
+  while (names < 500) {
+    for (const go of release.splice(0)) go()
+    await Promise.resolve()
+  }
+  await all
+  expect(gate.connectionCount).toBe(500)
 })
