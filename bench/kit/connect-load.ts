@@ -52,6 +52,8 @@ function open(order: ConnectOrder, at: number): Promise<number> {
     socket.once('error', reject)
     socket.once('data', (connack: Buffer) => resolve(connack[3] ?? -1))
     socket.once('close', () => {
+      // Turned away without a word, unless CONNACK had come.
+      resolve(-1)
       if (!isStopping) process.send?.({ closed: { deviceId: device.deviceId, atMs: nowMs() } })
     })
   })
