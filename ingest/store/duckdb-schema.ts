@@ -72,7 +72,7 @@ export function bigint<Row>(of: (row: Row) => number | undefined): Column<Row> {
   }
 }
 
-export function text<Row>(of: (row: Row) => string | undefined): Column<Row> {
+export function text<Row>(of: (row: Row) => string | null | undefined): Column<Row> {
   return { type: VARCHAR, of: (row) => of(row) ?? null }
 }
 

@@ -1,5 +1,6 @@
 /** The writing side of the DuckDB store: one connection, one transaction per batch, durable when `COMMIT` returns. */
 import type { DuckDBAppender, DuckDBConnection } from '@duckdb/node-api'
+import type { DeviceId } from '../../core/contract/device.ts'
 import type { LedgerRow } from '../ledger.ts'
 import { credentialColumns, deviceColumns, epochColumns, type Names } from './duckdb-names.ts'
 import {
@@ -13,7 +14,7 @@ import {
   sensors,
   text,
 } from './duckdb-schema.ts'
-import type { DeviceStatus, QuarantineEntry, StoreBatch, StoredReading } from './store.ts'
+import type { DeviceStatus, QuarantineEntry, QuarantineRecord, StoreBatch, StoredReading } from './store.ts'
 
 export interface WriterOptions {
   readonly connection: DuckDBConnection
@@ -30,6 +31,8 @@ export class DuckDBWriter {
   readonly #ledgerColumns: readonly Column<LedgerRow>[]
   /** Kept from batch to batch; after a failure new ones are made, since theirs may hold half a batch. */
   readonly #appenders = new Map<string, DuckDBAppender>()
+  /** Contents kept in quarantine, of the devices that have sent something there. */
+  readonly #shares = new Map<DeviceId, number>()
 
   constructor(options: WriterOptions) {
     this.#options = options
@@ -74,6 +77,7 @@ export class DuckDBWriter {
     } catch (error) {
       for (const appender of this.#appenders.values()) appender.clear()
       this.#appenders.clear()
+      this.#shares.clear()
       // A failed COMMIT has rolled back by itself, and then there is nothing to roll back.
       await connection.run('ROLLBACK').catch(() => undefined)
       throw error
@@ -93,24 +97,41 @@ export class DuckDBWriter {
   /** What is there already counts up; what is new keeps its content while its device has room. */
   async #quarantine(entries: readonly QuarantineEntry[]): Promise<void> {
     const { connection, quarantinePerDeviceMax } = this.#options
-    const incoming = JSON.stringify(
-      entries.map((entry) => ({ ...entry, receivedAtMs: Math.floor(entry.receivedAtMs) })),
-    )
-    await connection.run(
-      `UPDATE quarantine q SET count = q.count + i.count FROM (${incomingEntries}) i WHERE q.id = i.id`,
+    const incoming = JSON.stringify(entries.map(({ id, count }) => ({ id, count })))
+    const there = await connection.runAndReadAll(
+      `SELECT q.id FROM quarantine q JOIN (${incomingCounts}) i ON q.id = i.id`,
       { incoming },
     )
-    await connection.run(
-      `INSERT INTO quarantine
-       SELECT i.id, i.deviceId, i.credentialId, i.receivedAtMs, i.reason, i.epoch, i.seq, i.timestampMs, i.count,
-         CASE WHEN coalesce(h.held, 0) + row_number() OVER (PARTITION BY i.deviceId ORDER BY i.position) <= $share
-           THEN i.content END,
-         i.contentHash, i.storedOccupied
-       FROM (${incomingEntries}) i
-       LEFT JOIN (SELECT device_id, count(content) AS held FROM quarantine GROUP BY device_id) h ON h.device_id = i.deviceId
-       WHERE i.id NOT IN (SELECT id FROM quarantine)`,
-      { incoming, share: quarantinePerDeviceMax },
+    const known = new Set(there.getRows().map(([id]) => id))
+    if (known.size > 0) {
+      await connection.run(
+        `UPDATE quarantine q SET count = q.count + i.count FROM (${incomingCounts}) i WHERE q.id = i.id`,
+        { incoming },
+      )
+    }
+    const added = entries.filter(({ id }) => !known.has(id))
+    await this.#learnShares(added)
+    const rows = added.map((entry): QuarantineRecord => {
+      const share = this.#shares.get(entry.deviceId) ?? 0
+      if (share >= quarantinePerDeviceMax) return { ...entry, content: null }
+      this.#shares.set(entry.deviceId, share + 1)
+      return entry
+    })
+    await this.#append('quarantine', quarantineColumns, rows)
+  }
+
+  /** Counts once how many contents are kept of each device that sends something to quarantine. */
+  async #learnShares(entries: readonly QuarantineEntry[]): Promise<void> {
+    const devices = new Set(entries.map(({ deviceId }) => deviceId).filter((id) => !this.#shares.has(id)))
+    if (devices.size === 0) return
+    const found = await this.#options.connection.runAndReadAll(
+      `SELECT q.device_id AS "deviceId", count(q.content)::INTEGER AS share
+       FROM quarantine q JOIN (SELECT unnest(from_json($devices, '["VARCHAR"]')) AS device_id) d USING (device_id) GROUP BY ALL`,
+      { devices: JSON.stringify([...devices]) },
     )
+    for (const [deviceId, share] of found.getRows()) {
+      this.#shares.set(deviceId as DeviceId, share as number) // as selected
+    }
   }
 
   async #status({ deviceId, receivedAtMs, body }: DeviceStatus): Promise<void> {
@@ -123,12 +144,25 @@ export class DuckDBWriter {
   }
 }
 
-/** The parameter `incoming`, a JSON array of entries, as rows. */
-const incomingEntries = `
-  SELECT unnest(e, max_depth := 2), unnest(range(len(e))) AS position FROM (SELECT from_json($incoming,
-    '[{"id":"VARCHAR","deviceId":"VARCHAR","credentialId":"VARCHAR","receivedAtMs":"BIGINT","reason":"VARCHAR",
-       "epoch":"VARCHAR","seq":"BIGINT","timestampMs":"BIGINT","count":"BIGINT","content":"VARCHAR",
-       "contentHash":"VARCHAR","storedOccupied":"INTEGER"}]') AS e)`
+/** The parameter `incoming`, a JSON array of ids and counts, as rows. */
+const incomingCounts = `
+  SELECT unnest(e, max_depth := 2)
+  FROM (SELECT from_json($incoming, '[{"id":"VARCHAR","count":"BIGINT"}]') AS e)`
+
+const quarantineColumns: readonly Column<QuarantineRecord>[] = [
+  text(({ id }) => id),
+  text(({ deviceId }) => deviceId),
+  text(({ credentialId }) => credentialId),
+  bigint(({ receivedAtMs }) => Math.floor(receivedAtMs)),
+  text(({ reason }) => reason),
+  text(({ epoch }) => epoch),
+  bigint(({ seq }) => seq),
+  bigint(({ timestampMs }) => timestampMs),
+  bigint(({ count }) => count),
+  text(({ content }) => content),
+  text(({ contentHash }) => contentHash),
+  integer(({ storedOccupied }) => storedOccupied),
+]
 
 function readingColumns(names: Names): Column<StoredReading>[] {
   return [

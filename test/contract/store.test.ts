@@ -246,6 +246,45 @@ function storeContract(start: () => Promise<Engine>): void {
     ])
   })
 
+  test('knows the share of a device after a restart, and what a failed batch would have taken is free', async () => {
+    const impossible = batch({ quarantine: [entry('0', a)], readings: [stored(a, 2, 2 ** 53)] })
+    await store.commit(batch({ quarantine: [entry('1', a)] }))
+    await expect(store.commit(impossible)).rejects.toThrow()
+    await reopen()
+    await store.commit(batch({ quarantine: [entry('2', a), entry('3', a)] }))
+
+    const found = await store.quarantine({
+      deviceIds: [a],
+      reason: undefined,
+      limit: 10,
+      after: undefined,
+    })
+
+    expect(found.map(({ id, content }) => [id, content])).toEqual([
+      ['3', null],
+      ['2', 'content 2'],
+      ['1', 'content 1'],
+    ])
+  })
+
+  test('keeps content of any characters', async () => {
+    const contents = ['', 'a\0b', `'"\\`, 'line\nline', '\ufffd', '🅿️ ', '{"seq":1e999}']
+    const entries = contents.map((content, index) => ({
+      ...entry(String(index), `lot-${index}` as DeviceId),
+      content,
+    }))
+    await store.commit(batch({ quarantine: entries }))
+
+    const found = await store.quarantine({
+      deviceIds: undefined,
+      reason: undefined,
+      limit: 10,
+      after: undefined,
+    })
+
+    expect(found.map(({ content }) => content).reverse()).toEqual(contents)
+  })
+
   test('pages through the quarantine by device and reason', async () => {
     await store.commit(batch({ quarantine: ['1', '2', '3'].map((id) => entry(id, a)) }))
     const question = { deviceIds: [a], reason: 'reading.type', limit: 2, after: undefined }
