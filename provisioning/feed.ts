@@ -68,6 +68,8 @@ export class Feed {
   /** Writes events to `out` until it closes, the follower is no longer welcome, or the feed stops; then ends it. */
   follow(follower: Follower): Promise<void> {
     const { out } = follower
+    // Gone while it was let in: it would never say so again, and keep its place for ever.
+    if (out.destroyed) return Promise.resolve()
     out.once('close', () => this.#following.delete(out))
     // When the repository is away the follower is sent away too: it comes back with the position it has.
     const done = this.#run(follower).then(

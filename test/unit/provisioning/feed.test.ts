@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -217,6 +218,17 @@ describe('the feed', () => {
 
     await done
     expect(out.destroyed).toBe(true)
+  })
+
+  it('keeps no place for those who were gone before they were let in', async () => {
+    for (let i = 0; i < 256; i++) {
+      const out = new PassThrough()
+      out.destroy()
+      await once(out, 'close')
+      await feed.follow({ out, after: undefined, mayFollow: async () => true })
+    }
+
+    expect(() => feed.requireRoom()).not.toThrow()
   })
 
   it('takes only so many followers', async () => {
