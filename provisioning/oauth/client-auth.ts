@@ -72,7 +72,7 @@ function readAssertion(
 function subjectOf(assertion: string): string {
   try {
     const { sub } = decodeJwt(assertion)
-    if (typeof sub === 'string' && sub !== '' && sub.length <= idCharsMax) return sub
+    if (typeof sub === 'string' && sub !== '' && sub.length <= idCharsMax && !hasControls(sub)) return sub
   } catch {
     // No JWT: nobody is named.
   }
@@ -112,5 +112,12 @@ function checked(presented: PresentedSecret): PresentedSecret {
   if (oauthClientId === '' || clientSecret === '') throw invalidClient('an empty identifier or secret')
   if (oauthClientId.length > idCharsMax || clientSecret.length > secretCharsMax)
     throw invalidClient('the identifier or the secret is too long')
+  if (hasControls(oauthClientId) || hasControls(clientSecret))
+    throw invalidClient('a control character in the identifier or the secret')
   return presented
+}
+
+/** RFC 6749 §A.1, §A.2: neither has one; a database may not take them. */
+function hasControls(text: string): boolean {
+  return /\p{Cc}/u.test(text)
 }
