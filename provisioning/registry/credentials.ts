@@ -218,7 +218,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
 const ownActor = 'provisioning'
 
 /**
- * Those that have done their service: not used since, and a newer one has been.
+ * Those that have done their service: not used since, and a newer one has been that lives at least as long.
  * @param credentials of one owner
  */
 export function unusedOf(
@@ -232,9 +232,17 @@ export function unusedOf(
       (one.lastUsedAtMs ?? one.createdAtMs) < beforeMs &&
       credentials.some(
         (other) =>
-          other.createdAtMs > one.createdAtMs && other.lastUsedAtMs !== null && other.revokedAtMs === null,
+          other.createdAtMs > one.createdAtMs &&
+          other.lastUsedAtMs !== null &&
+          isLive(other, nowMs) &&
+          outlasts(other, one),
       ),
   )
+}
+
+function outlasts(other: CredentialRecord, one: CredentialRecord): boolean {
+  if (other.expiresAtMs === null) return true
+  return one.expiresAtMs !== null && other.expiresAtMs >= one.expiresAtMs
 }
 
 function isLive({ revokedAtMs, expiresAtMs }: CredentialRecord, nowMs: number): boolean {

@@ -60,7 +60,7 @@ export interface RegistryView {
   findTokenRevocation(tokenId: string): Promise<number | undefined>
   /**
    * Credentials that are neither revoked nor expired, were last used, or made if never used, before `beforeMs`, and
-   * whose owner has used a newer one that is not revoked.
+   * whose owner has used a newer one that is not revoked and lives at least as long.
    */
   credentialsUnusedSince(beforeMs: number, limit: number): Promise<readonly CredentialRecord[]>
 

@@ -35,7 +35,8 @@ const unusedSql = `
     AND EXISTS (
       SELECT 1 FROM credentials newer WHERE newer.oauth_client_id = k.oauth_client_id
         AND newer.revoked_at_ms IS NULL AND newer.last_used_at_ms IS NOT NULL
-        AND newer.created_at_ms > k.created_at_ms)
+        AND newer.created_at_ms > k.created_at_ms
+        AND (newer.expires_at_ms IS NULL OR newer.expires_at_ms >= k.expires_at_ms))
   ORDER BY k.oauth_client_id, k.credential_id LIMIT ?`
 
 /** @param now Unix milliseconds: what has expired, which assignment holds */

@@ -166,6 +166,17 @@ describe('credentials', () => {
     })
     expect(await credentials().retireUnused(kit.clock.nowMs - 90 * dayMs)).toBe(0)
   })
+
+  it('are not retired for one that lives only for a while', async () => {
+    const dayMs = 86_400_000
+    const expiresAtMs = kit.clock.nowMs + 120 * dayMs
+    const second = idOf(await credentials().issue(operator, owner, { expiresAtMs }))
+    kit.clock.nowMs += 100 * dayMs
+    await kit.repository.noteUse(new Map([[second, kit.clock.nowMs]]))
+
+    expect(await kit.repository.credentialsUnusedSince(kit.clock.nowMs - 90 * dayMs, 10)).toEqual([])
+    expect(await credentials().retireUnused(kit.clock.nowMs - 90 * dayMs)).toBe(0)
+  })
 })
 
 describe('a credential that has done its service', () => {
@@ -196,6 +207,12 @@ describe('a credential that has done its service', () => {
   it('is not one whose successor nobody has used, or was revoked', () => {
     expect(unused(record('old'), record('new'))).toEqual([])
     expect(unused(record('old'), { ...inUse, revokedAtMs: 950 })).toEqual([])
+  })
+
+  it('is not one that works for longer than its successor', () => {
+    expect(unused(record('old'), { ...inUse, expiresAtMs: 1000 })).toEqual([])
+    expect(unused(record('old'), { ...inUse, expiresAtMs: 5000 })).toEqual([])
+    expect(unused(record('old', { expiresAtMs: 4000 }), { ...inUse, expiresAtMs: 5000 })).toEqual(['old'])
   })
 
   it('is not one that has ended already', () => {
