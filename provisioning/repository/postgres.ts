@@ -2,7 +2,8 @@
  * The registry in PostgreSQL, for as many provisioning processes as there are: changes take turns by an advisory lock, so
  * that the feed's positions have the order of the commits; each commit is announced to all by NOTIFY.
  */
-import { Client, type ClientBase, Pool, types } from 'pg'
+import type { Socket } from 'node:net'
+import { Client, type ClientBase, Pool, type PoolConfig, types } from 'pg'
 import { FleetError } from '../../core/contract/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import { migrations, stepsFrom } from './migrate.ts'
@@ -16,6 +17,8 @@ export interface PostgresOptions extends SqlRepositoryOptions {
   readonly log: Log
   /** How far ahead a moment of revocation lies, milliseconds. */
   readonly aheadMs?: number
+  /** How often the connection that hears of commits is asked whether it still does. */
+  readonly noticesCheckedMs?: number
 }
 
 /** Whoever changes the registry, or migrates it, has this lock until the commit. */
@@ -24,7 +27,17 @@ const channel = 'lotwatch_registry'
 const connectionsMax = 10
 const connectTimeoutMs = 5000
 const statementTimeoutMs = 10_000
+/** The server ends a statement; this is for a server, or a way to it, that says nothing any more. */
+const answerTimeoutMs = 12_000
+/**
+ * A process that stands still inside a change would keep everybody else from changing anything, revocations among it.
+ * Between its statements a change only thinks.
+ */
+const thinkingTimeoutMs = 3000
+const keepAliveDelayMs = 10_000
 const listenAgainMs = 1000
+const noticesCheckedDefaultMs = 5000
+const noticesAnswerMs = 3000
 /**
  * A moment of revocation lies so far ahead by default: longer than a commit takes to be seen by all, so that no process issues a
  * token after that moment on the state before it.
@@ -42,6 +55,10 @@ export async function openPostgresRepository(options: PostgresOptions): Promise<
     connectionString: options.url,
     connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: statementTimeoutMs,
+    query_timeout: answerTimeoutMs,
+    idle_in_transaction_session_timeout: thinkingTimeoutMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveDelayMs,
     types: { getTypeParser },
   }
   const pool = new Pool({ ...settings, max: connectionsMax })
@@ -51,7 +68,7 @@ export async function openPostgresRepository(options: PostgresOptions): Promise<
   pool.on('connect', (client) => client.on('error', () => undefined))
   try {
     await inTransaction(pool, (client) => migrate(client))
-    const listening = await listen(settings, options.log)
+    const listening = await listen(settings, options)
     return createSqlRepository(createDriver(pool, listening, options), options)
   } catch (error) {
     await pool.end()
@@ -182,7 +199,11 @@ async function rowsOf<Row>(db: Pool | ClientBase, sql: string, values: readonly 
 function query(db: Pool | ClientBase, sql: string, values: readonly SqlValue[]) {
   return db.query({
     text: numbered(sql),
-    values: values.map((value) => (value instanceof Uint8Array ? Buffer.from(value) : value)),
+    values: values.map((value) => {
+      if (value instanceof Uint8Array) return Buffer.from(value)
+      // PostgreSQL's text has no NUL; nothing of ours has one, so what a stranger asks for with one is not there.
+      return typeof value === 'string' ? value.replaceAll('\0', '\ufffd') : value
+    }),
   })
 }
 
@@ -197,8 +218,14 @@ interface Listening {
   stop(): Promise<void>
 }
 
-/** A connection of its own that hears of commits. After it was lost, everybody looks: something may have been missed. */
-async function listen(settings: ConstructorParameters<typeof Client>[0], log: Log): Promise<Listening> {
+/**
+ * A connection of its own that hears of commits. After it was lost, everybody looks: something may have been missed.
+ * One whose way to the server has gone says nothing of it, so it is asked now and then.
+ */
+async function listen(
+  settings: PoolConfig,
+  { log, noticesCheckedMs = noticesCheckedDefaultMs }: PostgresOptions,
+): Promise<Listening> {
   const listeners = new Set<() => void>()
   const tell = () => {
     for (const listener of listeners) listener()
@@ -208,16 +235,31 @@ async function listen(settings: ConstructorParameters<typeof Client>[0], log: Lo
   let client: Client
 
   async function connect(): Promise<void> {
-    client = new Client(settings)
-    client.on('notification', tell)
-    client.on('error', (error) => {
+    const next = new Client({ ...settings, query_timeout: noticesAnswerMs })
+    client = next
+    let isLost = false
+    const lost = (error: Error) => {
+      if (isLost) return
+      isLost = true
+      // Without a goodbye, for which nobody may be there.
+      streamOf(next).destroy()
       if (isStopped) return
       log.warn('store.notices_lost', { error })
       again()
-    })
-    await client.connect()
-    await client.query(`LISTEN ${channel}`)
+    }
+    next.on('notification', tell)
+    next.on('error', lost)
+    await next.connect()
+    await next.query(`LISTEN ${channel}`)
     tell()
+    check(next, lost)
+  }
+  function check(current: Client, lost: (error: Error) => void): void {
+    clearTimeout(timer)
+    if (isStopped) return
+    timer = setTimeout(() => {
+      current.query('SELECT 1').then(() => check(current, lost), lost)
+    }, noticesCheckedMs)
   }
   function again(): void {
     clearTimeout(timer)
@@ -235,6 +277,11 @@ async function listen(settings: ConstructorParameters<typeof Client>[0], log: Lo
   }
 }
 
+/** pg's types leave it out. */
+function streamOf(client: Client): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream
+}
+
 /** What the caller can do something about: come back later. All else is a bug. */
 async function translated<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   try {
@@ -245,11 +292,20 @@ async function translated<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   }
 }
 
-/** Class 08 connections, 53 resources, 57 an operator’s shutdown (PostgreSQL, appendix A); and errors of sockets. */
+/** Of a process that stood still within a change. */
+const cutWhileThinking = '25P03'
+
+/**
+ * Class 08 connections, 40 a transaction that gave way to another, 53 resources, 57 an operator’s shutdown (PostgreSQL,
+ * appendix A); and errors of sockets.
+ */
 function isAway(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: string }
-  if (typeof code === 'string') return /^(08|53|57)/.test(code) || /^E[A-Z]+$/.test(code)
-  return /^(Connection terminated|timeout exceeded|Client has encountered)/.test(message ?? '')
+  if (typeof code === 'string')
+    return code === cutWhileThinking || /^(08|40|53|57)/.test(code) || /^E[A-Z]+$/.test(code)
+  return /^(Connection terminated|timeout exceeded|Client has encountered|Query read timeout)/.test(
+    message ?? '',
+  )
 }
 
 function atStart(error: unknown): unknown {

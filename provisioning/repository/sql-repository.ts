@@ -33,6 +33,8 @@ const replayKeptMs = 24 * hourMs
 const decisionKeptMs = 30 * 24 * hourMs
 const decisionsKept = 1_000_000
 const decisionsInStatement = 100
+/** Rows forgotten in one statement: some milliseconds. */
+const prunedAtOnce = 1000
 /** The longest window of a quota is a day. */
 const countKeptMs = 48 * hourMs
 const commandKeptMs = 90 * 24 * hourMs
@@ -94,7 +96,8 @@ export function createSqlRepository(driver: SqlDriver, options: SqlRepositoryOpt
 
     async noteUse(uses) {
       await driver.run(
-        [...uses].map(([credentialId, atMs]) =>
+        // In one order everywhere: two processes that note the same never wait for each other.
+        inOrder([...uses]).map(([credentialId, atMs]) =>
           statement('UPDATE credentials SET last_used_at_ms = ? WHERE credential_id = ?', atMs, credentialId),
         ),
         { durable: false },
@@ -130,7 +133,12 @@ export function createSqlRepository(driver: SqlDriver, options: SqlRepositoryOpt
     },
 
     async prune() {
-      await driver.run(pruneStatements(now(), feedEventsKept), { durable: false })
+      for (const { table, key, where, value } of prunedOf(now(), feedEventsKept)) {
+        const sql = `DELETE FROM ${table} WHERE (${key}) IN
+          (SELECT ${key} FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT ${prunedAtOnce})`
+        // Others have their turn in between: a day's records in one statement held up everybody.
+        while ((await driver.runOne(statement(sql, value))) === prunedAtOnce);
+      }
     },
     close: () => driver.close(),
   }
@@ -181,7 +189,9 @@ function decisionStatements(decisions: readonly TokenDecision[]): Statement[] {
     }
     statements.push(
       statement(
-        `INSERT INTO decisions (decision_id, at_ms, outcome, oauth_client_id, record) VALUES ${rows}`,
+        // Whose answer got lost comes again with the same ones.
+        `INSERT INTO decisions (decision_id, at_ms, outcome, oauth_client_id, record) VALUES ${rows}
+         ON CONFLICT DO NOTHING`,
         ...values,
       ),
     )
@@ -189,23 +199,50 @@ function decisionStatements(decisions: readonly TokenDecision[]): Statement[] {
   return statements
 }
 
-function pruneStatements(nowMs: number, feedEventsKept: number): Statement[] {
+interface Pruned {
+  readonly table: string
+  /** What its rows are told apart by. */
+  readonly key: string
+  readonly where: string
+  readonly value: number
+}
+
+/** What nobody can ask for any more. */
+function prunedOf(nowMs: number, feedEventsKept: number): readonly Pruned[] {
+  const decisions = { table: 'decisions', key: 'decision_number' }
   return [
-    statement('DELETE FROM feed WHERE position <= (SELECT max(position) FROM feed) - ?', feedEventsKept),
-    statement('DELETE FROM revocations WHERE at_ms < ?', nowMs - revocationKeptMs),
-    statement('DELETE FROM used_ids WHERE expires_at_ms < ?', nowMs - hourMs),
-    statement('DELETE FROM replays WHERE at_ms < ?', nowMs - replayKeptMs),
-    statement('DELETE FROM token_counts WHERE window_start_ms < ?', nowMs - countKeptMs),
-    statement('DELETE FROM decisions WHERE at_ms < ?', nowMs - decisionKeptMs),
-    statement(
-      'DELETE FROM decisions WHERE decision_number <= (SELECT max(decision_number) FROM decisions) - ?',
-      decisionsKept,
-    ),
-    statement(
-      "DELETE FROM commands WHERE state NOT IN ('pending', 'delivered') AND created_at_ms < ?",
-      nowMs - commandKeptMs,
-    ),
+    {
+      table: 'feed',
+      key: 'position',
+      where: 'position <= (SELECT max(position) FROM feed) - ?',
+      value: feedEventsKept,
+    },
+    { table: 'revocations', key: 'kind, subject', where: 'at_ms < ?', value: nowMs - revocationKeptMs },
+    { table: 'used_ids', key: 'id', where: 'expires_at_ms < ?', value: nowMs - hourMs },
+    { table: 'replays', key: 'actor, request_key', where: 'at_ms < ?', value: nowMs - replayKeptMs },
+    {
+      table: 'token_counts',
+      key: 'counter, window_start_ms',
+      where: 'window_start_ms < ?',
+      value: nowMs - countKeptMs,
+    },
+    { ...decisions, where: 'at_ms < ?', value: nowMs - decisionKeptMs },
+    {
+      ...decisions,
+      where: 'decision_number <= (SELECT max(decision_number) FROM decisions) - ?',
+      value: decisionsKept,
+    },
+    {
+      table: 'commands',
+      key: 'command_id',
+      where: "state NOT IN ('pending', 'delivered') AND created_at_ms < ?",
+      value: nowMs - commandKeptMs,
+    },
   ]
+}
+
+function inOrder(uses: readonly (readonly [string, number])[]): readonly (readonly [string, number])[] {
+  return uses.toSorted(([a], [b]) => (a < b ? -1 : 1))
 }
 
 /** Nobody else changes anything meanwhile, so what is free now is free at the commit. */

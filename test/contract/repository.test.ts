@@ -1,5 +1,7 @@
 /** What every registry repository must keep, run over each adapter there is. */
+import { once } from 'node:events'
 import { cpSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import Database from 'libsql'
@@ -13,7 +15,7 @@ import { openSqliteRepository } from '../../provisioning/repository/sqlite.ts'
 import { emptySnapshot } from '../kit/issuer.ts'
 import { describeWithCommand, findCommand } from '../kit/needs.ts'
 import { type Postgres, startPostgres } from '../kit/postgres.ts'
-import { makeDataDir } from '../kit/program.ts'
+import { eventually, makeDataDir } from '../kit/program.ts'
 
 interface Opened {
   readonly repository: RegistryRepository
@@ -514,6 +516,44 @@ for (const [name, open, describeIt] of adapters) {
       })
     })
 
+    it('writes a decision once, however often it is told', async () => {
+      const decision = (decisionId: string) => ({
+        decisionId,
+        atMs: 1,
+        outcome: 'issued' as const,
+        reason: {},
+      })
+      await opened.repository.addDecisions([decision('dec_1')])
+
+      await opened.repository.addDecisions([decision('dec_1'), decision('dec_2')])
+
+      expect(await opened.repository.decisions({ limit: 10 })).toEqual([decision('dec_2'), decision('dec_1')])
+    })
+
+    it('forgets old decisions, however many', async () => {
+      const decisions = (prefix: string, count: number) =>
+        Array.from({ length: count }, (_, i) => ({
+          decisionId: `${prefix}${i}`,
+          atMs: nowMs,
+          outcome: 'issued' as const,
+          reason: {},
+        }))
+      await opened.repository.addDecisions(decisions('dec_old', 3500))
+      nowMs += 31 * 86_400_000
+      await opened.repository.addDecisions(decisions('dec_new', 1))
+
+      await opened.repository.prune()
+
+      expect(await opened.repository.decisions({ limit: 10 })).toMatchObject([{ decisionId: 'dec_new0' }])
+    })
+
+    it('knows nobody whose name has a NUL in it', async () => {
+      await commit(registerDevice())
+
+      expect(await opened.repository.findAccess('d1\0')).toBeUndefined()
+      expect(await opened.repository.devices({ limit: 10, search: '\0' })).toEqual([])
+    })
+
     it('tells by the feed exactly the state it has, whatever happened', async () => {
       const lotId = fc.constantFrom('a', 'b')
       const change = fc.oneof(
@@ -607,6 +647,31 @@ describe('the registry in a SQLite file', () => {
     folder.remove()
   })
 
+  it('lets others have their turn while it forgets', async () => {
+    let nowMs = 1_000_000
+    const { repository, close } = await openSqlite(() => nowMs)
+    const reason = {}
+    await repository.addDecisions(
+      Array.from({ length: 3000 }, (_, i) => ({
+        decisionId: `dec_${i}`,
+        atMs: nowMs,
+        outcome: 'issued',
+        reason,
+      })),
+    )
+    nowMs += 31 * 86_400_000
+    const order: string[] = []
+
+    const pruning = repository.prune().then(() => order.push('pruned'))
+    const changing = repository
+      .change(async () => ({ changes: [setLot(lot)], answer: undefined }))
+      .then(() => order.push('changed'))
+    await Promise.all([pruning, changing])
+
+    expect(order).toEqual(['changed', 'pruned'])
+    await close()
+  })
+
   it('belongs to one process: a second one is told so', async () => {
     const folder = makeDataDir()
     const path = join(folder.path, 'registry.db')
@@ -648,4 +713,81 @@ describeWithCommand('initdb')('the registry in PostgreSQL', () => {
     expect(await repository.auditEntries({ limit: 10 })).toHaveLength(1)
     await close()
   })
+
+  it('goes on without a process that stands still inside a change', async () => {
+    const url = await running().createDatabase()
+    const open = () => openPostgresRepository({ url, now: () => 1_000_000, log: silent })
+    const frozen = await open()
+    const other = await open()
+    let goOn = () => {}
+    const thawed = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    let begin = () => {}
+    const began = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    const change = frozen.change(async () => {
+      begin()
+      await thawed
+      return { changes: [setLot(lot)], answer: undefined }
+    })
+    await began
+
+    await other.change(async () => ({ changes: [setLot({ ...lot, lotId: 'south' })], answer: undefined }))
+    goOn()
+
+    await expect(change).rejects.toMatchObject({ code: 'store.unavailable' })
+    expect(await other.lots()).toMatchObject([{ lotId: 'south' }])
+    await Promise.all([frozen.close(), other.close()])
+  })
+
+  it('hears of commits again when the way to it has gone without a word', async () => {
+    const url = new URL(await running().createDatabase())
+    const way = await startWay(Number(url.port))
+    const near = await openPostgresRepository({ url: url.href, now: Date.now, log: silent })
+    url.port = String(way.port)
+    const far = await openPostgresRepository({
+      url: url.href,
+      now: Date.now,
+      log: silent,
+      noticesCheckedMs: 50,
+    })
+    let heard = 0
+    far.onCommit(() => heard++)
+
+    way.lose()
+    await near.change(async () => ({ changes: [setLot(lot)], answer: undefined }))
+
+    // By a new connection: the old one never says that it is dead.
+    await eventually(() => heard > 0)
+    await way.close()
+    await Promise.all([near.close(), far.close()])
+  })
 })
+
+/** A way to a server that can lose what is under way on it: the connections stay, and nothing gets through any more. */
+async function startWay(to: number) {
+  const sockets = new Set<Socket>()
+  const server = createServer((near) => {
+    const far = connect(to, '127.0.0.1')
+    for (const [from, into] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from)
+      from.on('error', () => undefined).pipe(into)
+    }
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port, // it listens
+    lose() {
+      for (const socket of sockets) socket.unpipe().resume()
+    },
+    async close() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
