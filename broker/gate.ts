@@ -3,7 +3,7 @@
  * token has expired or was revoked. Knows neither Aedes nor HTTP.
  */
 import type { Revocations } from '../core/auth/revocations.ts'
-import type { DeviceId } from '../core/contract/device.ts'
+import { type DeviceId, parseDeviceId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { FeedEvent } from '../core/contract/feed.ts'
 import { frameHead } from '../core/contract/handover.ts'
@@ -234,7 +234,14 @@ export class Gate implements EngineHooks<Peer> {
 
   /** After the feed has said something that bears on who may stay: cuts whoever stands on what is void now. */
   heard(event: FeedEvent): void {
-    if (event.type !== 'snapshot' && event.type !== 'device' && event.type !== 'revocation') return
+    if (event.type === 'device') {
+      // An import is one for each device: to look at all connections each time would take seconds.
+      const deviceId = parseDeviceId(event.data.deviceId)
+      const peer = deviceId === undefined ? undefined : this.#connections.of(deviceId)
+      if (peer !== undefined && this.#isVoid(peer.principal)) peer.link.close('revoked')
+      return
+    }
+    if (event.type !== 'snapshot' && event.type !== 'revocation') return
     for (const peer of this.#connections.all()) {
       if (this.#isVoid(peer.principal)) peer.link.close('revoked')
     }

@@ -8,6 +8,7 @@ import type { Handover } from '../../../broker/handover.ts'
 import { Revocations } from '../../../core/auth/revocations.ts'
 import { type DeviceId, parseDeviceId } from '../../../core/contract/device.ts'
 import { FleetError } from '../../../core/contract/errors.ts'
+import type { FeedEvent } from '../../../core/contract/feed.ts'
 import { createLog } from '../../../core/runtime/log.ts'
 
 const deviceId = parseDeviceId('gate-1') as DeviceId
@@ -58,7 +59,7 @@ function setUp(authenticate = async () => principal, burst = 10) {
     now: () => 0,
     nowMs: () => 0,
   })
-  return { gate, revocations }
+  return { gate, revocations, barred }
 }
 
 it('a device that is revoked while its older connection is on its way out is not admitted', async () => {
@@ -112,6 +113,33 @@ it('a delivery is checked again: what was revoked since the SUBSCRIBE gets nothi
   expect(gate.mayReceive(peer, 'devices/gate-2/config')).toBe(false)
   revocations.apply({ of: 'credential', credentialId: 'cred_1', atMs: 1 })
   expect(gate.mayReceive(peer, 'devices/gate-1/config')).toBe(false)
+})
+
+it('news of a device are about that device’s connection alone', async () => {
+  let name = ''
+  const { gate, barred } = setUp(async () => ({ ...principal, deviceId: name as DeviceId }), 64)
+  const links = new Map<string, TestLink>()
+  for (name of ['gate-1', 'gate-2']) {
+    const link = new TestLink()
+    links.set(name, link)
+    await gate.connect({ ...request, mqttClientId: name }, link)
+  }
+  const asked: string[] = []
+  const has = barred.has.bind(barred)
+  barred.has = (deviceId) => {
+    asked.push(deviceId)
+    return has(deviceId)
+  }
+  const suspended: FeedEvent = {
+    type: 'device',
+    data: { deviceId: 'gate-2', name: '', state: 'suspended', registeredAtMs: 0, tags: [] },
+  }
+
+  barred.hear(suspended)
+  gate.heard(suspended)
+
+  expect([links.get('gate-1')?.isOpen, links.get('gate-2')?.isOpen]).toEqual([true, false])
+  expect(asked).toEqual(['gate-2'])
 })
 
 it('a CONNECT beyond the allowance is asked to come back, and nobody looks at its token', async () => {
