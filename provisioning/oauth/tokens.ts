@@ -68,15 +68,12 @@ export function createIssuedTokens(options: IssuedTokensOptions): IssuedTokens {
   }
 
   const revokeId = (by: By, tokenId: string) =>
-    changes.make(by, async () => ({
-      changes: [
-        {
-          audit: { actor: by.actor, verb: 'token.revoked', subject: tokenId } as const,
-          revocations: [{ of: 'token', tokenId } as const],
-        },
-      ],
-      answer: undefined,
-    }))
+    changes.make(by, async (view) => {
+      // Told once: a client that says it again and again would fill the audit log, and keep every follower busy.
+      if ((await view.findTokenRevocation(tokenId)) !== undefined) return { answer: undefined }
+      const audit = { actor: by.actor, verb: 'token.revoked', subject: tokenId } as const
+      return { changes: [{ audit, revocations: [{ of: 'token', tokenId }] }], answer: undefined }
+    })
 
   return {
     async introspect(token, { access: { client } }) {

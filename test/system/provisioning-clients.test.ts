@@ -304,6 +304,24 @@ describe('clients, over HTTP', () => {
     expect([await statusWith(one), await statusWith(other)]).toEqual([401, 200])
   })
 
+  it('who void a token of their own again and again leave one record of it', async () => {
+    const credential = await register('thorough')
+    const token = await tokenOf(credential)
+    const { client_id, client_secret = '' } = credential
+    const revoke = async () => {
+      const body = new URLSearchParams({ client_id, client_secret, token })
+      return (await fetch(`${provisioning.url}/oauth/revoke`, { method: 'POST', body })).status
+    }
+
+    expect([await revoke(), await revoke(), await revoke()]).toEqual([200, 200, 200])
+
+    expect(await statusWith(token)).toBe(401)
+    const { entries } = await operator().json<{ entries: { verb: string }[] }>('/v1/audit', {
+      query: { actor: 'thorough' },
+    })
+    expect(entries).toMatchObject([{ verb: 'token.revoked' }])
+  })
+
   it('whose identifier the secret was shown for get it again under the same key, also after a kill', async () => {
     const own = makeDataDir()
     const env = { LOTWATCH_PROVISIONING_PORT: String(await freePort()) }
