@@ -54,6 +54,9 @@ const keyLifeSec = 24 * 3600
 /** How long old credentials last when their device proved that it still has one. */
 const graceMs = 3600_000
 const askAgainSec = 10
+/** Boards that wait in the window of one device: strangers may be among them, and each is a record. */
+const waitingMax = 10
+const waitingLookedAt = 1000
 
 /** On what grounds a board is let in, and as whom. */
 interface Grounds {
@@ -82,6 +85,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
     const verdict = device === undefined ? 'closed' : windowVerdict(device, request.board, now())
     if (verdict === 'closed') throw refused('no window is open for the device')
     if (verdict === 'other_board') throw refused('the window is open for another board')
+    if (verdict === 'ask') await refuseCrowd(view, request.deviceId)
     return { deviceId: request.deviceId, isPending: verdict === 'ask' }
   }
 
@@ -290,9 +294,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
 
     approve: (by, enrolmentId) =>
       settle(by, enrolmentId, 'approved', async (view, enrolment) => {
-        const { enrolKeyId } = enrolment
-        const enrolKey = enrolKeyId === undefined ? undefined : await view.findEnrolKey(enrolKeyId)
-        const grounds = enrolKey === undefined ? {} : { enrolKey }
+        const grounds = await groundsNow(view, enrolment)
         return (await admission(view, by.actor, enrolment, grounds)).changes
       }),
 
@@ -318,6 +320,31 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
       return { changes: [{ audit, device }], answer: device }
     })
   }
+}
+
+/**
+ * What let a board wait may not hold any more: its name may be a device's by now, which would lose it.
+ * @throws FleetError `request.conflict`
+ */
+async function groundsNow(
+  view: RegistryView,
+  { enrolKeyId, deviceId }: Enrolment,
+): Promise<Pick<Grounds, 'enrolKey'>> {
+  const device = await view.findDevice(deviceId)
+  if (device !== undefined && nextState(device.state, 'enrol') === undefined)
+    throw conflict(`${deviceId} is ${device.state}`)
+  const enrolKey = enrolKeyId === undefined ? undefined : await view.findEnrolKey(enrolKeyId)
+  if (enrolKey === undefined) return {}
+  if (enrolKey.deviceId === undefined && (await view.findClient(deviceId)) !== undefined)
+    throw conflict(`the identifier ${deviceId} was taken meanwhile`)
+  return { enrolKey }
+}
+
+async function refuseCrowd(view: RegistryView, deviceId: string): Promise<void> {
+  const waiting = await view.enrolments({ state: 'pending', limit: waitingLookedAt })
+  const before = waiting.filter((one) => one.deviceId === deviceId)
+  if (before.length >= waitingMax || waiting.length >= waitingLookedAt)
+    throw refused('too many boards wait for approval')
 }
 
 function withDevice(change: Change, device: Device, board: Device['board']): Change {

@@ -196,6 +196,22 @@ describe('an enrolment key', () => {
     expect(await wanted.canAuthenticate(file)).toBe(true)
     expect(await unwanted.enrol({ key })).toEqual(refusal)
   })
+
+  it('with approval by hand lets nobody take a name that became a device’s while it waited', async () => {
+    const { key } = await post<IssuedEnrolKey>('/v1/enrol-keys', { approval: 'manual', usesMax: 2 })
+    const [first, second] = [await Board.make(), await Board.make()]
+    const ids: string[] = []
+    for (const board of [first, second]) {
+      const { answer } = await board.enrol({ key, deviceId: 'coveted' })
+      ids.push(answer.status === 'pending' ? answer.enrolmentId : '')
+    }
+    await post(`/v1/enrolments/${ids[0]}/approve`)
+
+    await expect(post(`/v1/enrolments/${ids[1]}/approve`)).rejects.toMatchObject({ code: 'request.conflict' })
+
+    expect(await first.canAuthenticate(fileOf(await first.enrol({ key })))).toBe(true)
+    await post(`/v1/enrolments/${ids[1]}/reject`)
+  })
 })
 
 describe('the proof of the new key', () => {
@@ -282,6 +298,23 @@ describe('a device that is there', () => {
     await post(`/v1/devices/${deviceId}/enrol-window`)
 
     expect(await (await Board.make()).enrol({ deviceId })).toMatchObject({ status: 202 })
+  })
+
+  it('has only so many boards wait in its window, and is told why a suspended one gets none', async () => {
+    const { deviceId } = await enrolled()
+    await post(`/v1/devices/${deviceId}/enrol-window`)
+    const ids: string[] = []
+    for (let i = 0; i < 10; i++) {
+      const { answer } = await (await Board.make()).enrol({ deviceId })
+      ids.push(answer.status === 'pending' ? answer.enrolmentId : '')
+    }
+
+    expect(await (await Board.make()).enrol({ deviceId })).toEqual(refusal)
+    await post(`/v1/enrolments/${ids[0]}/reject`)
+    expect(await (await Board.make()).enrol({ deviceId })).toMatchObject({ status: 202 })
+
+    await post(`/v1/devices/${deviceId}/suspend`)
+    await expect(post(`/v1/enrolments/${ids[1]}/approve`)).rejects.toMatchObject({ code: 'request.conflict' })
   })
 
   it('shown by two boards raises an alarm that names both, once', async () => {
