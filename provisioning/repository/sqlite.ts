@@ -41,9 +41,10 @@ function createSqliteDriver(db: Database.Database, now: () => number): SqlDriver
   }
   // Bound as one array: a lone object among the arguments would be taken for named parameters.
   const rows = <Row>(sql: string, values: readonly SqlValue[]) => prepare(sql).all(values) as Row[]
-  const runAll = db.transaction((statements: readonly Statement[]) => {
-    for (const { sql, values } of statements) prepare(sql).run(values)
-  }).immediate
+  const runAll = (statements: readonly Statement[]) =>
+    atOnce(db, () => {
+      for (const { sql, values } of statements) prepare(sql).run(values)
+    })
   /** Without a sync of its own: a crash of the process loses nothing of it, a power cut may. */
   const runLoosely = (statements: readonly Statement[]) => {
     db.pragma('synchronous = NORMAL')
@@ -63,9 +64,9 @@ function createSqliteDriver(db: Database.Database, now: () => number): SqlDriver
   const counts = createCounts(rows, runLoosely, now)
   const once = createGrouped((statements) => {
     const changes: number[] = []
-    db.transaction(() => {
+    atOnce(db, () => {
       for (const { sql, values } of statements) changes.push(prepare(sql).run(values).changes)
-    }).immediate()
+    })
     return changes
   })
   let lastChange: Promise<unknown> = Promise.resolve()
@@ -108,6 +109,24 @@ function createSqliteDriver(db: Database.Database, now: () => number): SqlDriver
       counts.stop()
       db.close()
     },
+  }
+}
+
+/**
+ * All of it is written, or nothing. libsql's own `transaction` rolls back what SQLite has rolled back by itself when the
+ * disk is full, and then tells of that.
+ * @throws FleetError `store.unavailable` when the disk does not take it
+ */
+function atOnce(db: Database.Database, write: () => void): void {
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    write()
+    db.exec('COMMIT')
+  } catch (error) {
+    if (db.inTransaction) db.exec('ROLLBACK')
+    const { code } = error as { code?: unknown } // libsql's errors carry SQLite's word
+    if (typeof code !== 'string' || !/^SQLITE_(FULL|IOERR)/.test(code)) throw error
+    throw new FleetError('store.unavailable', 'the registry’s disk takes nothing', { cause: error })
   }
 }
 
@@ -178,7 +197,14 @@ function createCounts(
   }
   const write = async () => {
     for (let left = changed.size; left > 0 && !isStopped; left -= countsWrittenAtOnce) {
-      writeSome(takeSome())
+      const some = takeSome()
+      try {
+        writeSome(some)
+      } catch {
+        // A full disk: whoever has something to keep hears of it. Counts are kept here, and written later.
+        for (const count of some) changed.add(count)
+        return
+      }
       // Requests come in between.
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -208,7 +234,11 @@ function createCounts(
       isStopped = true
       clearInterval(writing)
       clearInterval(forgetting)
-      writeSome([...changed])
+      try {
+        writeSome([...changed])
+      } catch {
+        // As after a crash: the last counts are forgotten.
+      }
     },
   }
 }

@@ -31,10 +31,18 @@ export async function startProgram(
     args?: readonly string[]
     env?: Readonly<Record<string, string>>
     nodeOptions?: readonly string[]
+    /** No file of the program may grow beyond it: a full disk, to the program. */
+    fileBytesMax?: number
   } = {},
 ): Promise<Program> {
   const bundle = name.endsWith('.mjs') ? name : join(root, 'dist', `${name}.mjs`)
-  const child = spawn(process.execPath, [...(options.nodeOptions ?? []), bundle, ...(options.args ?? [])], {
+  const command = [process.execPath, ...(options.nodeOptions ?? []), bundle, ...(options.args ?? [])]
+  const { fileBytesMax } = options
+  // POSIX: in blocks of 512 bytes. A signal would end the program; without it, writing fails.
+  const limit = `trap '' XFSZ; ulimit -f ${Math.floor((fileBytesMax ?? 0) / 512)}; exec "$@"`
+  const [file = '', ...args] =
+    fileBytesMax === undefined ? command : ['/bin/sh', '-c', limit, 'sh', ...command]
+  const child = spawn(file, args, {
     env: { PATH: process.env.PATH, LOTWATCH_CONFIG: '/dev/null', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
