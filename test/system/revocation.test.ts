@@ -1,0 +1,139 @@
+/** Every way in which access is taken away, on the running system: gone within a second, for sockets and for tokens. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { IssuedCredential } from '../../core/contract/client.ts'
+import type { CredentialFile } from '../../core/contract/credential.ts'
+import { audiences } from '../../core/contract/principal.ts'
+import { RawClient } from '../kit/mqtt.ts'
+import { eventually } from '../kit/program.ts'
+import { System } from '../kit/system.ts'
+
+const within = 1000
+
+/** What is taken away, and from whom. */
+interface Case {
+  readonly system: System
+  readonly id: string
+  readonly credential: CredentialFile
+  readonly token: string
+}
+type Way = readonly [string, (one: Case) => Promise<unknown>]
+
+const del = { method: 'DELETE' } as const
+const post = (body?: object) => ({ method: 'POST', ...(body === undefined ? {} : { body }) }) as const
+const at = encodeURIComponent
+
+/** RFC 7009, as the owner of the token. */
+async function revokeOwn({ system, credential, token }: Case): Promise<void> {
+  const { client_id, client_secret = '' } = credential
+  const body = new URLSearchParams({ client_id, client_secret, token })
+  const response = await fetch(`${system.issuer}/oauth/revoke`, { method: 'POST', body })
+  expect(response.status).toBe(200)
+}
+
+const tokenIdOf = (token: string): string =>
+  JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti
+
+describe('access that is taken away is gone within a second', () => {
+  let system: System
+  beforeAll(async () => {
+    system = await System.start()
+  })
+  afterAll(() => system.stop())
+
+  const connect = (deviceId: string, token: string) =>
+    RawClient.connect(system.mqttPort, {
+      clientId: deviceId,
+      username: deviceId,
+      password: Buffer.from(token),
+    })
+
+  it.each<Way>([
+    ['suspended', ({ id }) => system.registry.json(`/v1/devices/${id}/suspend`, post())],
+    ['retired', ({ id }) => system.registry.json(`/v1/devices/${id}/retire`, post())],
+    [
+      'without its credential',
+      ({ id, credential }) =>
+        system.registry.json(`/v1/devices/${id}/credentials/${credential.credentialId}`, del),
+    ],
+    [
+      'rotated without a grace',
+      ({ id }) => system.registry.json(`/v1/devices/${id}/rotate`, post({ graceSec: 0 })),
+    ],
+    [
+      'without its grant',
+      ({ id }) => system.registry.json(`/v1/clients/${id}/grants/${at(audiences.broker)}`, del),
+    ],
+    [
+      'with a smaller grant',
+      ({ id }) =>
+        system.registry.json(`/v1/clients/${id}/grants/${at(audiences.broker)}`, {
+          method: 'PUT',
+          body: { scopes: ['receive:commands'] },
+        }),
+    ],
+    [
+      'without the grant type',
+      ({ id }) => system.registry.json(`/v1/clients/${id}`, { method: 'PATCH', body: { grantTypes: [] } }),
+    ],
+    ['that voids its own token', revokeOwn],
+    ['whose token is voided', ({ token }) => system.registry.json('/v1/tokens/revoke', post({ token }))],
+    [
+      'whose token is voided by its number',
+      ({ token }) => system.registry.json('/v1/tokens/revoke', post({ tokenId: tokenIdOf(token) })),
+    ],
+  ])('from a device %s', async (what, take) => {
+    const id = `gate-${what.replaceAll(/\W/g, '-')}`
+    const { credential } = await system.register(id)
+    const token = await system.deviceToken(credential)
+    const client = await connect(id, token)
+    expect((await client.next('connack')).returnCode).toBe(0)
+
+    await take({ system, id, credential, token })
+
+    await eventually(() => client.isClosed, within, 5)
+    const again = await connect(id, token)
+    expect((await again.next('connack')).returnCode).toBe(5)
+  })
+
+  it.each<Way>([
+    ['retired', ({ id }) => system.registry.json(`/v1/clients/${id}`, del)],
+    [
+      'without its credential',
+      ({ id, credential }) =>
+        system.registry.json(`/v1/clients/${id}/credentials/${credential.credentialId}`, del),
+    ],
+    [
+      'rotated without a grace',
+      ({ id }) => system.registry.json(`/v1/clients/${id}/rotate`, post({ graceSec: 0 })),
+    ],
+    [
+      'without its grant',
+      ({ id }) => system.registry.json(`/v1/clients/${id}/grants/${at(audiences.ingest)}`, del),
+    ],
+    [
+      'with fewer lots',
+      ({ id }) => system.registry.json(`/v1/clients/${id}`, { method: 'PATCH', body: { lots: ['south'] } }),
+    ],
+    ['that voids its own token', revokeOwn],
+    ['whose token is voided', ({ token }) => system.registry.json('/v1/tokens/revoke', post({ token }))],
+  ])('from an analyst %s', async (what, take) => {
+    const id = `analyst-${what.replaceAll(/\W/g, '-')}`
+    const { credential } = await system.registry.json<IssuedCredential>(
+      '/v1/clients',
+      post({
+        oauthClientId: id,
+        kind: 'command-line',
+        grants: [{ audience: audiences.ingest, scopes: ['read:readings'] }],
+        lots: ['north', 'south'],
+      }),
+    )
+    const { token } = await system.tokensOf(credential, audiences.ingest).get()
+    const ask = async () =>
+      (await fetch(`${system.ingestUrl}/v1/latest`, { headers: { authorization: `Bearer ${token}` } })).status
+    expect(await ask()).toBe(200)
+
+    await take({ system, id, credential, token })
+
+    await eventually(async () => (await ask()) === 401, within, 5)
+  })
+})
