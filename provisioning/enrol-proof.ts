@@ -8,10 +8,18 @@ import type { EnrolRequest } from '../core/contract/enrolment.ts'
 import type { RegistryRepository, StoredKey } from './repository/repository.ts'
 
 export interface EnrolProofs {
-  /** @returns the RFC 7638 thumbprint of the new key; undefined when the proof does not hold */
-  ofNewKey(request: Pick<EnrolRequest, 'publicKey' | 'proof'>): Promise<string | undefined>
+  /** @returns undefined when the proof does not hold */
+  ofNewKey(request: Pick<EnrolRequest, 'publicKey' | 'proof'>): Promise<NewKeyProof | undefined>
   /** @returns the device that proved it has one of its keys, for this new key; undefined when it did not */
   ofOldKey(previous: string, newThumbprint: string): Promise<string | undefined>
+}
+
+/** A proof that holds, and was not used up yet: that costs a write, which strangers without any ground do not get. */
+export interface NewKeyProof {
+  /** RFC 7638. */
+  readonly thumbprint: string
+  /** @returns false when it was used before */
+  useUp(): Promise<boolean>
 }
 
 const proofLifeSecMax = 300
@@ -61,7 +69,7 @@ export function createEnrolProofs(options: {
       const payload = await verified(proof, publicKey, {})
       if (payload === undefined) return undefined
       const thumbprint = await calculateJwkThumbprint(publicKey)
-      return (await isFirst(payload, thumbprint)) ? thumbprint : undefined
+      return { thumbprint, useUp: () => isFirst(payload, thumbprint) }
     },
     async ofOldKey(previous, newThumbprint) {
       const deviceId = subjectOf(previous)

@@ -22,6 +22,7 @@ import type { Issuer } from './issuer/issuer.ts'
 import { createOwnIssuer } from './issuer/own.ts'
 import { createAccessCache } from './oauth/access-cache.ts'
 import { createAuthenticator } from './oauth/authenticator.ts'
+import { boundedLines } from './oauth/decision-log.ts'
 import { createBrake } from './oauth/guards/brake.ts'
 import { createDecisions, decisionIdOf } from './oauth/guards/decisions.ts'
 import { createExplain } from './oauth/guards/explain.ts'
@@ -199,7 +200,7 @@ async function open(
     token,
     tokens,
     authenticator,
-    log,
+    enrolmentRefused: boundedLines(log, 'enrolment.refused', () => performance.now()),
     brake,
     errors,
     decisions,

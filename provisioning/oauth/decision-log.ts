@@ -12,23 +12,33 @@ export interface DecisionLog {
 
 /** @param now milliseconds, of a clock that goes forward */
 export function createDecisionLog(log: Log, now: () => number, linesPerSec = 50): DecisionLog {
-  const bounded = (event: string) => {
-    let windowSec = Number.NEGATIVE_INFINITY
-    let lines = 0
-    let leftOut = 0
-    return (fields: () => LogFields) => {
-      const nowSec = Math.floor(now() / 1000)
-      if (nowSec !== windowSec) {
-        windowSec = nowSec
-        lines = 0
-      }
-      if (lines++ >= linesPerSec) {
-        leftOut++
-        return
-      }
-      log.info(event, leftOut === 0 ? fields() : { ...fields(), linesLeftOut: leftOut })
-      leftOut = 0
-    }
+  return {
+    issued: boundedLines(log, 'token.issued', now, linesPerSec),
+    refused: boundedLines(log, 'token.refused', now, linesPerSec),
   }
-  return { issued: bounded('token.issued'), refused: bounded('token.refused') }
+}
+
+/** Lines of one event, so many a second. */
+export function boundedLines(
+  log: Log,
+  event: string,
+  now: () => number,
+  linesPerSec = 50,
+): (fields: () => LogFields) => void {
+  let windowSec = Number.NEGATIVE_INFINITY
+  let lines = 0
+  let leftOut = 0
+  return (fields) => {
+    const nowSec = Math.floor(now() / 1000)
+    if (nowSec !== windowSec) {
+      windowSec = nowSec
+      lines = 0
+    }
+    if (lines++ >= linesPerSec) {
+      leftOut++
+      return
+    }
+    log.info(event, leftOut === 0 ? fields() : { ...fields(), linesLeftOut: leftOut })
+    leftOut = 0
+  }
 }

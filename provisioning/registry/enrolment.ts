@@ -285,10 +285,15 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
     },
 
     async enrol(request) {
-      const thumbprint = await proofs.ofNewKey(request)
-      if (thumbprint === undefined) throw refused('the proof of the new key does not hold')
+      const proof = await proofs.ofNewKey(request)
+      if (proof === undefined) throw refused('the proof of the new key does not hold')
+      const { thumbprint } = proof
       const previous =
         request.previous === undefined ? undefined : await proofs.ofOldKey(request.previous, thumbprint)
+      // As things are now: who has no ground at all is turned away before anything is written.
+      if ((await repository.findEnrolmentByKey(thumbprint)) === undefined)
+        await groundsOf(repository, request, previous)
+      if (!(await proof.useUp())) throw refused('the proof of the new key was used before')
       return repository.change((view) => decide(view, request, thumbprint, previous))
     },
 

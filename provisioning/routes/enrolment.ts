@@ -12,7 +12,7 @@ import {
 } from '../../core/contract/enrolment.ts'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
 import { Device, Identifier } from '../../core/contract/registry.ts'
-import type { Log } from '../../core/runtime/log.ts'
+import type { LogFields } from '../../core/runtime/log.ts'
 import type { Brake } from '../oauth/guards/brake.ts'
 import { notFound } from '../registry/changes.ts'
 import type { Registry } from '../registry.ts'
@@ -23,7 +23,8 @@ export interface EnrolmentRouteParts {
   readonly registry: Pick<Registry, 'enrolments' | 'boards'>
   readonly repository: Pick<RegistryView, 'findEnrolKey' | 'enrolKeys' | 'enrolments' | 'alarms'>
   readonly brake: Pick<Brake, 'failed'>
-  readonly log: Log
+  /** Strangers decide how many there are: within bounds. */
+  readonly enrolmentRefused: (fields: () => LogFields) => void
 }
 
 const tags = ['enrolment']
@@ -61,7 +62,7 @@ export function registerEnrolmentRoutes(
       },
     },
     async (request, reply) => {
-      const { brake, log } = parts()
+      const { brake, enrolmentRefused } = parts()
       try {
         const answer = await enrolments().enrol(request.body)
         const status = answer.status === 'enrolled' ? 201 : 202
@@ -69,7 +70,7 @@ export function registerEnrolmentRoutes(
       } catch (error) {
         if (!isFleetError(error, 'enrolment.refused')) throw error
         const { deviceId, board } = request.body
-        log.info('enrolment.refused', { address: request.ip, deviceId, board, reason: error.message })
+        enrolmentRefused(() => ({ address: request.ip, deviceId, board, reason: error.message }))
         const verdict = await brake.failed(undefined, request.ip)
         if (verdict.answer === 'refuse') throw error
         void reply.header('retry-after', String(verdict.retryAfterSec))

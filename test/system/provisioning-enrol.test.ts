@@ -237,6 +237,18 @@ describe('the proof of the new key', () => {
   })
 })
 
+describe('a stranger', () => {
+  it('leaves nothing behind: the proof of who has no ground to enrol is not even written down', async () => {
+    const { key } = await post<IssuedEnrolKey>('/v1/enrol-keys', {})
+    const board = await Board.make()
+    const proof = await board.sign()
+
+    expect(await board.enrol({ key: 'lotenr_nobody-made-this-one', proof })).toEqual(refusal)
+
+    expect((await board.enrol({ key, proof })).status).toBe(201)
+  })
+})
+
 describe('a device that is there', () => {
   async function enrolled(
     serial?: string,
