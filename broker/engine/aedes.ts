@@ -151,6 +151,8 @@ const earlyMax = 10
  * hold, and keeps a window together: read at every chance, it falls apart into ever smaller packets. Fewer hold up nothing.
  */
 const heldMax = 16
+/** A PUBACK of four bytes for each packet identifier there is: who leaves more of them unread is not waiting for any. */
+const unreadBytesMax = 65_535 * 4
 /** For the last PUBACKs to reach their devices before sockets are destroyed. */
 const goodbyeMs = 300
 
@@ -300,6 +302,8 @@ class AedesLink<Peer> implements Link {
       bytes.writeUInt16BE(packetIds[i] as number, i * 4 + 2) // i < length
     }
     this.client.conn.write(bytes)
+    if (this.client.conn.writableLength > unreadBytesMax)
+      return this.close('does not read its acknowledgements')
     this.#held -= packetIds.length
     if (this.#held === 0) this.readOn()
   }

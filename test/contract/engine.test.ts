@@ -1,6 +1,7 @@
 /** What the gate relies on in an engine, over real sockets; every adapter of `broker/engine/engine.ts` passes it. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { duplexPair } from 'node:stream'
 import { inspect } from 'node:util'
 import { generate } from 'mqtt-packet'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -235,6 +236,26 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
       client.send(publishPacket(1, 'devices/gate-1/readings'), publishPacket(2, 'devices/gate-1/readings'))
       await eventually(() => desk.closedPeers.length === 1)
       expect(desk.published.map((message) => message.packetId)).toEqual([1])
+    })
+
+    it('whose PUBACKs nobody reads closes the connection before they fill the memory', async () => {
+      const desk = await setUp()
+      desk.publish = (peer, _topic, _payload, { packetId }) => peer.link.acknowledge(packetId)
+      const [near, far] = duplexPair()
+      engine.accept(near, { remoteAddress: '192.0.2.1' })
+      far.on('error', () => undefined).write(generate(connectPacket()))
+      await eventually(() => far.readableLength === 4)
+      const window = Buffer.concat(
+        Array.from({ length: 1000 }, (_, i) => generate(publishPacket(i + 1, 'devices/gate-1/readings', ''))),
+      )
+
+      for (let sent = 0; sent < 100 && !near.destroyed; sent++) {
+        far.write(window)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+
+      await eventually(() => near.destroyed)
+      expect(desk.closedPeers).toMatchObject([{ reason: 'does not read its acknowledgements' }])
     })
 
     it('of QoS 0 is given to the gate without a packet identifier', async () => {
