@@ -302,8 +302,10 @@ class AedesLink<Peer> implements Link {
       bytes.writeUInt16BE(packetIds[i] as number, i * 4 + 2) // i < length
     }
     this.client.conn.write(bytes)
-    if (this.client.conn.writableLength > unreadBytesMax)
-      return this.close('does not read its acknowledgements')
+    if (this.client.conn.writableLength > unreadBytesMax) {
+      this.close('does not read its acknowledgements')
+      return
+    }
     this.#held -= packetIds.length
     if (this.#held === 0) this.readOn()
   }
