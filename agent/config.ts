@@ -4,6 +4,7 @@ import { FleetError } from '../core/contract/errors.ts'
 import { type FleetDevice, replayColumnsDefault } from '../core/contract/fleet.ts'
 import { isZone } from '../core/contract/zone.ts'
 import { readSettings, type SettingsSource } from '../core/runtime/env.ts'
+import { isLoopback } from '../core/runtime/loopback.ts'
 import { logLevelSetting } from '../core/runtime/settings.ts'
 import { isSchedule } from './schedule.ts'
 
@@ -12,6 +13,8 @@ const Count = (description: string, byDefault: number, minimum: number, maximum:
 const Millis = (description: string, byDefault: number, minimum = 1) =>
   Count(description, byDefault, minimum, 24 * 3600_000)
 const column = replayColumnsDefault
+/** RFC 6901 §3. */
+const pointerShape = /^(\/([^~]|~[01])*)?$/
 
 export const agentSettings = Type.Object({
   credentialFile: Type.String({
@@ -36,10 +39,40 @@ export const agentSettings = Type.Object({
     default: '* * * * *',
     description: 'when a reading is taken: cron expression in UTC, seconds allowed in front',
   }),
-  sensorType: Type.Union([Type.Literal('simulated'), Type.Literal('replay')], {
-    default: 'simulated',
-    description: 'what counts: simulated or replay',
+  sensorType: Type.Union(
+    [Type.Literal('simulated'), Type.Literal('replay'), Type.Literal('exec'), Type.Literal('http')],
+    { default: 'simulated', description: 'what counts: simulated, replay, exec or http' },
+  ),
+  execCommand: Type.Optional(
+    Type.Array(Type.String(), {
+      minItems: 1,
+      description: 'program of the exec sensor and its arguments, without a shell',
+    }),
+  ),
+  httpUrl: Type.Optional(Type.String({ description: 'what the http sensor asks with GET' })),
+  httpPointer: Type.String({
+    default: '',
+    description: 'JSON pointer (RFC 6901) to the count in its answer; empty: the whole answer',
   }),
+  httpInsecure: Type.Boolean({
+    default: false,
+    description: 'allow http:// beyond loopback for that sensor',
+  }),
+  sensorCapacity: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      description: 'spaces there are, where an exec or http sensor does not say so',
+    }),
+  ),
+  sensorTimeoutMs: Millis('longest wait for an answer of an exec or http sensor', 5000),
+  sensorSilentAfterMs: Millis('a count older than this is not told any more: the sensor is silent', 120_000),
+  sensorStuckAfterSec: Count(
+    'a count that has not changed for this long is told as stuck; 0: never',
+    24 * 3600,
+    0,
+    366 * 24 * 3600,
+  ),
   simulatedSeed: Count('the same seed makes the same lot', 1, 0, 2 ** 32 - 1),
   simulatedCapacity: Count('spaces of the simulated lot', 300, 1, 1_000_000),
   simulatedTz: Type.String({
@@ -86,9 +119,22 @@ export const agentSettings = Type.Object({
 })
 export type AgentSettings = Static<typeof agentSettings>
 
+/** A program that counts. */
+export interface ExecSensor {
+  readonly type: 'exec'
+  readonly command: readonly string[]
+}
+
+/** A device on the network that counts. */
+export interface HttpSensor {
+  readonly type: 'http'
+  readonly url: string
+  readonly pointer: string
+}
+
 export interface AgentConfig extends Readonly<AgentSettings> {
   /** The sensor that `run` reads. */
-  readonly sensor: FleetDevice['sensor']
+  readonly sensor: FleetDevice['sensor'] | ExecSensor | HttpSensor
 }
 
 /** @throws FleetError `config.invalid` with every fault */
@@ -106,11 +152,29 @@ export function readAgentConfig(source: SettingsSource): AgentConfig {
     if (settings.replayKey === undefined)
       faults.push('LOT_AGENT_REPLAY_KEY: is required by sensorType replay')
   }
+  if (settings.sensorType === 'exec' && settings.execCommand === undefined)
+    faults.push('LOT_AGENT_EXEC_COMMAND: is required by sensorType exec')
+  if (settings.sensorType === 'http') faults.push(...httpFaults(settings))
   if (faults.length > 0) throw new FleetError('config.invalid', `${faults.length} wrong settings`, { faults })
   return Object.freeze({ ...settings, sensor: sensorOf(settings) })
 }
 
-function sensorOf(settings: AgentSettings): FleetDevice['sensor'] {
+function httpFaults({ httpUrl, httpPointer, httpInsecure }: AgentSettings): string[] {
+  const faults: string[] = []
+  if (!pointerShape.test(httpPointer)) faults.push('LOT_AGENT_HTTP_POINTER: is not a JSON pointer')
+  if (httpUrl === undefined) return [...faults, 'LOT_AGENT_HTTP_URL: is required by sensorType http']
+  const url = URL.canParse(httpUrl) ? new URL(httpUrl) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
+    return [...faults, 'LOT_AGENT_HTTP_URL: is not an http or https URL without a user']
+  if (url.protocol === 'http:' && !httpInsecure && !isLoopback(url.hostname.replace(/^\[|\]$/g, '')))
+    faults.push('LOT_AGENT_HTTP_URL: is neither TLS nor loopback; set httpInsecure: true to allow it')
+  return faults
+}
+
+function sensorOf(settings: AgentSettings): AgentConfig['sensor'] {
+  if (settings.sensorType === 'exec') return { type: 'exec', command: settings.execCommand ?? [] }
+  if (settings.sensorType === 'http')
+    return { type: 'http', url: settings.httpUrl ?? '', pointer: settings.httpPointer }
   if (settings.sensorType === 'simulated') {
     return {
       type: 'simulated',

@@ -5,7 +5,7 @@ import { createTokenSource } from '../core/auth/token-source.ts'
 import type { Fetch } from '../core/auth/verifier.ts'
 import { type Epoch, parseEpoch } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
-import type { FleetDevice, ReplaySensor } from '../core/contract/fleet.ts'
+import type { ReplaySensor } from '../core/contract/fleet.ts'
 import { isZone } from '../core/contract/zone.ts'
 import { createFetch } from '../core/runtime/fetch.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
@@ -17,6 +17,9 @@ import { createConnectTurns, readFleetFile, startFleet } from './fleet.ts'
 import { readIdentity } from './identity.ts'
 import { openOutboxStore } from './outbox-store.ts'
 import { createTicks, isSchedule } from './schedule.ts'
+import { createExecSensor } from './sensors/exec.ts'
+import type { GaugeOptions } from './sensors/gauge.ts'
+import { createHttpSensor } from './sensors/http.ts'
 import { type Recording, readRecording } from './sensors/recording.ts'
 import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
@@ -36,6 +39,13 @@ program
   .description('be every device of a fleet file, in one process')
   .argument('<file>', 'fleet.json, as lotctl writes it')
   .action((file: string) => runProgram(createLog({ program: 'agent' }), () => runFleet(file)))
+program
+  .command('sensor')
+  .description('look at the sensor of the settings')
+  .helpCommand(false)
+  .command('test')
+  .description('show what the sensor says, once a second, until stopped; nothing is kept or sent')
+  .action(() => runProgram(createLog({ program: 'agent' }), testSensor))
 await program.parseAsync()
 
 async function runDevice(): Promise<Running> {
@@ -65,6 +75,28 @@ async function runFleet(path: string): Promise<Running> {
   return { ready: { devices: devices.length }, stop: () => fleet.stop() }
 }
 
+async function testSensor(): Promise<Running> {
+  const config = readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
+  const log = createLog({ program: 'agent', level: config.logLevel })
+  const sensor = createSensor(config.sensor, { config, log, recordingOf: createRecordings(log).of })
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const start = { position: undefined, ticks: createTicks('* * * * * *', signal), signal }
+  const show = async () => {
+    for await (const { observations } of sensor.observe({ ...start, clock: createSystemClock() }))
+      for (const observation of observations) process.stdout.write(`${JSON.stringify(observation)}\n`)
+  }
+  // A sensor that cannot go on ends the program; `runProgram` hears of it as an unhandled rejection.
+  const shown = show()
+  return {
+    ready: { sensor: config.sensor.type },
+    stop() {
+      stopping.abort()
+      return shown
+    },
+  }
+}
+
 /** What all devices of this process share, and how to open one. */
 function prepare() {
   const config = readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
@@ -81,7 +113,7 @@ function prepare() {
     if (fleet.deviceId !== undefined && fleet.deviceId !== deviceId)
       throw new FleetError('credential.invalid', `${device.credentialFile} is the credential of ${deviceId}`)
     const deviceLog = log.child({ deviceId })
-    const sensor = createSensor(device.sensor, recordings.of)
+    const sensor = createSensor(device.sensor, { config, log: deviceLog, recordingOf: recordings.of })
     const schedule = scheduleOf(device.sensor) ?? config.schedule
     if (!isSchedule(schedule)) throw new FleetError('config.invalid', `${schedule} is not a cron expression`)
     const fetch =
@@ -122,9 +154,29 @@ function prepare() {
 }
 
 function createSensor(
-  options: FleetDevice['sensor'],
-  recordingOf: (sensor: ReplaySensor) => Promise<Recording>,
+  options: AgentConfig['sensor'],
+  parts: { config: AgentConfig; log: Log; recordingOf: (sensor: ReplaySensor) => Promise<Recording> },
 ): Sensor {
+  const { config, log, recordingOf } = parts
+  const gauge: GaugeOptions = {
+    timeoutMs: config.sensorTimeoutMs,
+    silentAfterMs: config.sensorSilentAfterMs,
+    stuckAfterMs: config.sensorStuckAfterSec * 1000,
+    capacity: config.sensorCapacity,
+    log,
+  }
+  if (options.type === 'http') return createHttpSensor({ ...gauge, ...options, fetch: createFetch() })
+  if (options.type === 'exec') {
+    const { PATH, HOME, LANG, TZ } = process.env
+    return createExecSensor({
+      ...gauge,
+      command: options.command,
+      env: { PATH, HOME, LANG, TZ },
+      restartMinMs: 1000,
+      restartMaxMs: 60_000,
+      random: Math.random,
+    })
+  }
   const tz = options.tz ?? 'UTC'
   if (!isZone(tz)) throw new FleetError('config.invalid', `${tz} is not a time zone`)
   const zone = createZone(tz)
@@ -151,7 +203,7 @@ function createSensor(
   }
 }
 
-function scheduleOf(sensor: FleetDevice['sensor']): string | undefined {
+function scheduleOf(sensor: AgentConfig['sensor']): string | undefined {
   return sensor.type === 'simulated' ? sensor.schedule : undefined
 }
 

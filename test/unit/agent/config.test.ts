@@ -38,6 +38,40 @@ describe('agent config', () => {
     })
   })
 
+  it('describes a program and a device that count', () => {
+    const exec = { LOT_AGENT_SENSOR_TYPE: 'exec', LOT_AGENT_EXEC_COMMAND: '/opt/count,--json' }
+    expect(read(exec).sensor).toEqual({ type: 'exec', command: ['/opt/count', '--json'] })
+    const http = { LOT_AGENT_SENSOR_TYPE: 'http', LOT_AGENT_HTTP_URL: 'https://camera.example/count' }
+    expect(read({ ...http, LOT_AGENT_HTTP_POINTER: '/cars' }).sensor).toEqual({
+      type: 'http',
+      url: 'https://camera.example/count',
+      pointer: '/cars',
+    })
+  })
+
+  it('asks over plaintext beyond loopback only when told to', () => {
+    const env = { LOT_AGENT_SENSOR_TYPE: 'http', LOT_AGENT_HTTP_URL: 'http://10.0.0.7/count' }
+    expect(faultsOf(env)).toEqual([expect.stringContaining('httpInsecure')])
+    expect(faultsOf({ ...env, LOT_AGENT_HTTP_INSECURE: 'true' })).toBe('no fault')
+    expect(faultsOf({ ...env, LOT_AGENT_HTTP_URL: 'http://127.0.0.1/count' })).toBe('no fault')
+  })
+
+  it.each([
+    [{ LOT_AGENT_SENSOR_TYPE: 'exec' }, 'LOT_AGENT_EXEC_COMMAND'],
+    [{ LOT_AGENT_SENSOR_TYPE: 'http' }, 'LOT_AGENT_HTTP_URL'],
+    [{ LOT_AGENT_SENSOR_TYPE: 'http', LOT_AGENT_HTTP_URL: 'https://a:b@camera.example' }, 'without a user'],
+    [
+      {
+        LOT_AGENT_SENSOR_TYPE: 'http',
+        LOT_AGENT_HTTP_URL: 'https://camera.example',
+        LOT_AGENT_HTTP_POINTER: 'cars',
+      },
+      'LOT_AGENT_HTTP_POINTER',
+    ],
+  ])('names what a sensor lacks: %j', (env, fault) => {
+    expect(faultsOf(env)).toEqual([expect.stringContaining(fault)])
+  })
+
   it('names every fault at once', () => {
     const env = {
       LOT_AGENT_WINDOW_MESSAGES: 'many',
