@@ -23,7 +23,7 @@ export interface ExecOptions extends GaugeOptions {
 const lineCharactersMax = 4096
 /** Of what it says on standard error, the end is logged. */
 const complaintCharactersMax = 300
-/** Between asking a program to end and ending it. */
+/** Between asking a program to end and ending it, and between its end and the end of its output. */
 const killAfterMs = 1000
 
 export function createExecSensor(options: ExecOptions): Sensor {
@@ -78,7 +78,12 @@ function openExec(options: ExecOptions, monotonicMs: () => number, stopping: Abo
       startFault = error.message
     })
     gone = new Promise((resolve) => {
-      started.once('exit', () => resolve())
+      started.once('exit', () => {
+        resolve()
+        // What it left behind may hold its output open: without an end of that, it would never be started again.
+        const timer = setTimeout(() => closeOutput(started), killAfterMs)
+        started.once('close', () => clearTimeout(timer))
+      })
       started.once('close', (code, signal) => {
         resolve()
         endLine()
@@ -124,11 +129,14 @@ function openExec(options: ExecOptions, monotonicMs: () => number, stopping: Abo
       const timer = setTimeout(() => end(running, 'SIGKILL'), killAfterMs)
       await gone
       clearTimeout(timer)
-      // A grandchild may hold them open.
-      running.stdout?.destroy()
-      running.stderr?.destroy()
+      closeOutput(running)
     },
   }
+}
+
+function closeOutput(child: ChildProcess): void {
+  child.stdout?.destroy()
+  child.stderr?.destroy()
 }
 
 /** Signals the program and what it started, while it is surely ours. */

@@ -81,6 +81,23 @@ describe('exec sensor', () => {
     expect(readFileSync(file, 'utf8')).toBe('xx')
   })
 
+  it('starts a program again although what it left behind holds its output open', async () => {
+    const pid = join(dataDir(), 'pid')
+    cleanups.push(() => {
+      process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL')
+    })
+    const sensor = running(`const fs = require('fs'); const f = ${JSON.stringify(pid)}
+      if (!fs.existsSync(f)) {
+        const left = require('child_process').spawn('sleep', ['600'], { stdio: 'inherit' })
+        fs.writeFileSync(f, String(left.pid))
+        console.log(1)
+        process.exit(3)
+      }
+      console.log(8); setInterval(() => {}, 1000)`)
+    expect(await sensor.ask()).toMatchObject({ occupied: 1 })
+    await eventually(async () => (await sensor.ask())?.occupied === 8)
+  })
+
   it('does not believe what a program said before it crashed', async () => {
     const go = join(dataDir(), 'go')
     const sensor = running(
