@@ -34,6 +34,22 @@ export const agentSettings = Type.Object({
   tokenEndpoint: Type.Optional(
     Type.String({ description: 'where tokens come from; absent: as the credential file says' }),
   ),
+  tokenAudience: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: 'for whom tokens are asked; absent: as the credential file says',
+    }),
+  ),
+  tokenScope: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: 'scope that tokens are asked for; absent: all that was granted',
+    }),
+  ),
+  tokenParameters: Type.String({
+    default: '',
+    description: 'more parameters of a token request, as some issuers want: `resource=a&tenant=b`',
+  }),
   insecure: Type.Boolean({ default: false, description: 'allow plaintext beyond loopback' }),
   schedule: Type.String({
     default: '* * * * *',
@@ -113,6 +129,8 @@ export const agentSettings = Type.Object({
     1000,
   ),
   reconnectMaxMs: Millis('where that doubling ends', 60_000),
+  refusedMinMs: Millis('shortest wait after the issuer has refused the device; it doubles', 30_000),
+  refusedMaxMs: Millis('where that doubling ends', 3600_000),
   stableMs: Millis('a connection that lasted this long starts over with the first wait', 60_000),
   ackTimeoutMs: Millis('a connection without PUBACK for this long is given up', 15_000, 100),
   logLevel: logLevelSetting,
@@ -135,7 +153,18 @@ export interface HttpSensor {
 export interface AgentConfig extends Readonly<AgentSettings> {
   /** The sensor that `run` reads. */
   readonly sensor: FleetDevice['sensor'] | ExecSensor | HttpSensor
+  /** `tokenParameters`, by name. */
+  readonly parameters: Readonly<Record<string, string>>
 }
+
+/** What a token request says of the client is the credential file's alone. */
+const parametersOfCredential = [
+  'grant_type',
+  'client_id',
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
+]
 
 /** @throws FleetError `config.invalid` with every fault */
 export function readAgentConfig(source: SettingsSource): AgentConfig {
@@ -146,6 +175,12 @@ export function readAgentConfig(source: SettingsSource): AgentConfig {
   if (!isZone(settings.replayTz)) faults.push('LOT_AGENT_REPLAY_TZ: is not a time zone')
   if (settings.reconnectMinMs > settings.reconnectMaxMs)
     faults.push('LOT_AGENT_RECONNECT_MIN_MS: is larger than LOT_AGENT_RECONNECT_MAX_MS')
+  if (settings.refusedMinMs > settings.refusedMaxMs)
+    faults.push('LOT_AGENT_REFUSED_MIN_MS: is larger than LOT_AGENT_REFUSED_MAX_MS')
+  const parameters = Object.fromEntries(new URLSearchParams(settings.tokenParameters))
+  for (const name of Object.keys(parameters))
+    if (name === '' || parametersOfCredential.includes(name))
+      faults.push(`LOT_AGENT_TOKEN_PARAMETERS: ${JSON.stringify(name)} is not for settings to say`)
   if (settings.sensorType === 'replay') {
     if (settings.replayFile === undefined)
       faults.push('LOT_AGENT_REPLAY_FILE: is required by sensorType replay')
@@ -156,7 +191,7 @@ export function readAgentConfig(source: SettingsSource): AgentConfig {
     faults.push('LOT_AGENT_EXEC_COMMAND: is required by sensorType exec')
   if (settings.sensorType === 'http') faults.push(...httpFaults(settings))
   if (faults.length > 0) throw new FleetError('config.invalid', `${faults.length} wrong settings`, { faults })
-  return Object.freeze({ ...settings, sensor: sensorOf(settings) })
+  return Object.freeze({ ...settings, parameters, sensor: sensorOf(settings) })
 }
 
 function httpFaults({ httpUrl, httpPointer, httpInsecure }: AgentSettings): string[] {

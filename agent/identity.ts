@@ -14,6 +14,7 @@ export interface Identity {
 export interface IdentityOverrides {
   readonly brokerUrl?: string
   readonly tokenEndpoint?: string
+  readonly tokenAudience?: string
   /** Plaintext beyond loopback was asked for by name. */
   readonly insecure: boolean
 }
@@ -31,7 +32,11 @@ export function readIdentity(path: string, overrides: IdentityOverrides): Identi
     })
   }
   const credential = { ...file, token_endpoint: overrides.tokenEndpoint ?? file.token_endpoint }
-  const broker = { ...file.broker, url: overrides.brokerUrl ?? file.broker.url }
+  const broker = {
+    ...file.broker,
+    url: overrides.brokerUrl ?? file.broker.url,
+    audience: overrides.tokenAudience ?? file.broker.audience,
+  }
   const { insecure } = overrides
   requireTlsUrl(credential.token_endpoint, { setting: 'LOT_AGENT_TOKEN_ENDPOINT', insecure })
   requireTlsUrl(broker.url, { setting: 'LOT_AGENT_BROKER_URL', insecure })

@@ -11,6 +11,7 @@ import { createFetch } from '../core/runtime/fetch.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog, type Log } from '../core/runtime/log.ts'
 import { type Agent, startAgent } from './agent.ts'
+import { readBoot } from './boot.ts'
 import { createSystemClock } from './clock.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
 import { createConnectTurns, readFleetFile, startFleet } from './fleet.ts'
@@ -24,6 +25,7 @@ import { type Recording, readRecording } from './sensors/recording.ts'
 import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createSimulatedSensor } from './sensors/simulated.ts'
+import { createTokenFile } from './token-file.ts'
 import { createUplink } from './uplink.ts'
 import { createZone } from './zone.ts'
 
@@ -102,6 +104,7 @@ function prepare() {
   const config = readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
   const log = createLog({ program: 'agent', level: config.logLevel })
   const clock = createSystemClock()
+  const boot = readBoot()
   const recordings = createRecordings(log)
   const fetches = new Map<string | undefined, Fetch>()
 
@@ -125,6 +128,22 @@ function prepare() {
       fetch,
       nowMs: clock.monotonicMs,
       random: Math.random,
+      parameters: config.parameters,
+      ...(config.tokenScope === undefined ? {} : { scope: config.tokenScope }),
+      kept: createTokenFile({
+        credentialFile: device.credentialFile,
+        request: [
+          credential.token_endpoint,
+          credential.client_id,
+          credential.credentialId,
+          broker.audience,
+          config.tokenScope,
+          config.tokenParameters,
+        ],
+        clock,
+        boot,
+        log: deviceLog,
+      }),
     })
     const agent = startAgent({
       store: await openOutboxStore(device.outboxDir, { newEpoch, nowMs: clock.nowMs }),

@@ -48,6 +48,9 @@ export interface UplinkOptions {
   readonly inTurn?: <T>(attempt: () => Promise<T>) => Promise<T>
   readonly reconnectMinMs: number
   readonly reconnectMaxMs: number
+  /** The wait after the issuer refused the device: what helps is an operator, and counting goes on meanwhile. */
+  readonly refusedMinMs: number
+  readonly refusedMaxMs: number
   /** A connection that lasted this long starts over with the shortest wait. */
   readonly stableMs: number
   /** No PUBACK for this long means that the connection is dead, whatever TCP thinks. */
@@ -69,6 +72,8 @@ export function createUplink(options: UplinkOptions): Uplink {
     maxMs: options.reconnectMaxMs,
     random: options.random,
   })
+  /** Doubles with each refusal in a row. */
+  let refusedMs = options.refusedMinMs
   const stopped = new AbortController()
   let connection: Connection | undefined
   let running: Promise<void> = Promise.resolve()
@@ -101,13 +106,14 @@ export function createUplink(options: UplinkOptions): Uplink {
       } catch (error) {
         if (stopped.signal.aborted) return
         reportFailure(error)
-        await pause()
+        await pause(isFleetError(error, 'client.refused') ? refusedWait() : backoff.next())
         continue
       }
       reported = undefined
+      refusedMs = options.refusedMinMs
       const ending = await live(connection, events)
       // A renewal by reconnecting is not a failure: come back at once.
-      if (ending !== 'renewal') await pause()
+      if (ending !== 'renewal') await pause(backoff.next())
     }
   }
 
@@ -157,8 +163,14 @@ export function createUplink(options: UplinkOptions): Uplink {
     }
   }
 
-  function pause(): Promise<void> {
-    const waitMs = backoff.next()
+  /** Never short, and not in step with others. */
+  function refusedWait(): number {
+    const waitMs = Math.round(refusedMs * (1 + options.random() / 2))
+    refusedMs = Math.min(refusedMs * 2, options.refusedMaxMs)
+    return waitMs
+  }
+
+  function pause(waitMs: number): Promise<void> {
     log.debug('device.waiting', { waitMs })
     return delay(waitMs, undefined, { signal: stopped.signal }).catch(() => undefined) // stopped: the loop ends
   }

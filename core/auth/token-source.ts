@@ -4,7 +4,7 @@
  */
 import { importJWK, type JWK, SignJWT } from 'jose'
 import type { CredentialFile } from '../contract/credential.ts'
-import { FleetError } from '../contract/errors.ts'
+import { FleetError, isFleetError } from '../contract/errors.ts'
 import type { Fetch } from './verifier.ts'
 
 export interface AccessToken {
@@ -25,6 +25,14 @@ export interface TokenSource {
   get(): Promise<AccessToken>
   /** The token was refused somewhere: do not hand it out again. */
   invalidate(token: string): void
+}
+
+/** Where a token outlives the process. None of it throws: it is a help, and nothing depends on it. */
+export interface KeptToken {
+  /** The token of an earlier process, its times on the clock of this one; undefined: none that is good. */
+  read(): AccessToken | undefined
+  write(token: AccessToken): void
+  forget(): void
 }
 
 export interface TokenSourceOptions {
@@ -48,12 +56,16 @@ export interface TokenSourceOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly timeoutMs?: number
+  readonly kept?: KeptToken
 }
 
 const renewRetryMs = 10_000
+/** An issuer that refuses needs an operator: it is not asked as often as one that is away. */
+const refusedRetryMs = 60_000
 
 export function createTokenSource(options: TokenSourceOptions): TokenSource {
-  let current: AccessToken | undefined
+  const { kept } = options
+  let current = kept?.read()
   let asking: Promise<AccessToken> | undefined
   /** No renewal before this, while the token at hand is good. */
   let retryAtMs = Number.NEGATIVE_INFINITY
@@ -62,6 +74,7 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     asking ??= requestToken(options)
       .then((token) => {
         current = token
+        kept?.write(token)
         retryAtMs = Number.NEGATIVE_INFINITY
         return token
       })
@@ -79,12 +92,15 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
       if (nowMs < held.renewAtMs || nowMs < retryAtMs) return held
       retryAtMs = nowMs + renewRetryMs
       return renew().catch((error: unknown) => {
+        if (isFleetError(error, 'client.refused')) retryAtMs = options.nowMs() + refusedRetryMs
         if (options.nowMs() < held.expiresAtMs && current === held) return held
         throw error
       })
     },
     invalidate(token) {
-      if (current?.token === token) current = undefined
+      if (current?.token !== token) return
+      current = undefined
+      kept?.forget()
     },
   }
 }

@@ -227,3 +227,40 @@ describe('lot-agent fleet', () => {
     await expect(start(['fleet', fleetOf(twice, twice)])).rejects.toThrow(/a-1 is there twice/)
   })
 })
+
+describe('a restart', () => {
+  it('goes on with the token it had, and asks for another once it is refused', async () => {
+    const env = { LOT_AGENT_CREDENTIAL_FILE: credentialOf('north-1'), LOT_AGENT_SIMULATED_HISTORY_DAYS: '0' }
+    const first = await start(['run'], env)
+    await eventually(() => broker.passwords.length === 1)
+    await first.kill()
+
+    const second = await start(['run'], env)
+    await eventually(() => broker.passwords.length === 2)
+    await second.kill()
+    expect(broker.passwords).toEqual(['token-1', 'token-1'])
+    expect(issuer.given).toBe(1)
+
+    broker.connack = 5
+    await start(['run'], env)
+    await eventually(() => broker.passwords.length >= 4)
+    expect(broker.passwords.slice(2, 4)).toEqual(['token-1', 'token-2'])
+  })
+
+  it('counts on while the issuer refuses the device', async () => {
+    issuer.status = 401
+    const program = await start(['run'], {
+      LOT_AGENT_CREDENTIAL_FILE: credentialOf('north-1'),
+      LOT_AGENT_SIMULATED_HISTORY_DAYS: '0',
+      LOT_AGENT_SCHEDULE: '* * * * * *',
+      LOT_AGENT_REFUSED_MIN_MS: '100',
+      LOT_AGENT_LOG_LEVEL: 'debug',
+    })
+    await eventually(() => program.lines.filter((line) => line.includes('readings.kept')).length >= 2)
+    expect(program.lines.filter((line) => line.includes('token.refused'))).toHaveLength(1)
+
+    issuer.status = 200
+    await eventually(() => readings().length >= 2)
+    expect(readings().map(({ seq }) => seq)).toContain(1)
+  })
+})

@@ -104,6 +104,8 @@ async function start(sensor: Sensor, parts: Partial<AgentParts> = {}): Promise<A
       log,
       reconnectMinMs: 10,
       reconnectMaxMs: 50,
+      refusedMinMs: 20,
+      refusedMaxMs: 50,
       stableMs: 60_000,
       ackTimeoutMs: 15_000,
     }),

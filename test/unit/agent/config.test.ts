@@ -19,6 +19,16 @@ describe('agent config', () => {
     })
   })
 
+  it('takes more parameters for token requests, and none that say who asks', () => {
+    expect(read({ LOT_AGENT_TOKEN_PARAMETERS: 'resource=urn%3Aa&tenant=b' }).parameters).toEqual({
+      resource: 'urn:a',
+      tenant: 'b',
+    })
+    expect(() => read({ LOT_AGENT_TOKEN_PARAMETERS: 'client_id=other' })).toThrow(
+      expect.objectContaining({ code: 'config.invalid', faults: [expect.stringContaining('client_id')] }),
+    )
+  })
+
   it('describes a replay', () => {
     const config = read({
       LOT_AGENT_SENSOR_TYPE: 'replay',

@@ -63,6 +63,8 @@ function start({ brokerUrl, renewal = 'in_band', tokenLuck = () => 0.5, ...optio
     log: createLog({ program: 'agent', level: 'debug', write: (line) => lines.push(line) }),
     reconnectMinMs: 10,
     reconnectMaxMs: 100,
+    refusedMinMs: 20,
+    refusedMaxMs: 100,
     stableMs: 60_000,
     ackTimeoutMs: 15_000,
     ...options,
@@ -165,6 +167,21 @@ describe('uplink', () => {
     issuer.status = 200
     await connected()
     expect(issuer.given).toBe(1)
+  })
+
+  it('asks an issuer that refuses ever more slowly, and one that is away at the pace of a reconnect', async () => {
+    const waits = () =>
+      lines
+        .map((line) => JSON.parse(line) as { event: string; waitMs: number })
+        .filter(({ event }) => event === 'device.waiting')
+        .map(({ waitMs }) => waitMs)
+    issuer.status = 401
+    start({ random: () => 0, refusedMinMs: 20, refusedMaxMs: 60 })
+
+    await eventually(() => waits().length >= 4)
+    expect(waits().slice(0, 4)).toEqual([20, 40, 60, 60])
+    issuer.status = 503
+    await eventually(() => waits().at(-1) === 0)
   })
 
   it('waits for a broker that is not there yet', async () => {

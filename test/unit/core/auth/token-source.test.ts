@@ -1,6 +1,10 @@
 import { exportJWK, generateKeyPair, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createTokenSource, type TokenSourceOptions } from '../../../../core/auth/token-source.ts'
+import {
+  type AccessToken,
+  createTokenSource,
+  type TokenSourceOptions,
+} from '../../../../core/auth/token-source.ts'
 import type { CredentialFile } from '../../../../core/contract/credential.ts'
 import { createFetch } from '../../../../core/runtime/fetch.ts'
 import { eventually } from '../../../kit/program.ts'
@@ -298,5 +302,55 @@ describe('the token endpoint', () => {
     await expect(tokens.get()).rejects.toMatchObject({ code: 'token.unavailable' })
     server.answer = grant
     await expect(tokens.get()).resolves.toMatchObject({ token: 'token-1' })
+  })
+})
+
+describe('a source that keeps its token elsewhere', () => {
+  function keep(held: AccessToken | undefined) {
+    const written: (string | undefined)[] = []
+    return {
+      written,
+      read: () => held,
+      write: ({ token }: AccessToken) => written.push(token),
+      forget: () => written.push(undefined),
+    }
+  }
+  const earlier = (life: { expiresInMs: number; renewInMs: number }): AccessToken => ({
+    token: 'earlier',
+    expiresAtMs: clock.nowMs + life.expiresInMs,
+    renewAtMs: clock.nowMs + life.renewInMs,
+  })
+
+  it('goes on with the one of an earlier process, and asks nobody', async () => {
+    const kept = keep(earlier({ expiresInMs: 10_000, renewInMs: 5000 }))
+    expect((await source({ kept }).get()).token).toBe('earlier')
+    expect(server.asked).toHaveLength(0)
+  })
+
+  it('renews one whose time has come, and writes the next', async () => {
+    const kept = keep(earlier({ expiresInMs: 10_000, renewInMs: -1 }))
+    expect((await source({ kept }).get()).token).toBe('token-1')
+    expect(kept.written).toEqual(['token-1'])
+  })
+
+  it('forgets one that was refused somewhere', async () => {
+    const kept = keep(earlier({ expiresInMs: 10_000, renewInMs: 5000 }))
+    const tokens = source({ kept })
+    tokens.invalidate('earlier')
+    expect(kept.written).toEqual([undefined])
+    expect((await tokens.get()).token).toBe('token-1')
+  })
+
+  it('asks an issuer that refuses the renewal less often than one that is away', async () => {
+    const kept = keep(earlier({ expiresInMs: 600_000, renewInMs: -1 }))
+    const tokens = source({ kept })
+    server.answer = (_, response) => json(response, { error: 'invalid_client' }, 401)
+    expect((await tokens.get()).token).toBe('earlier')
+    clock.nowMs += 59_000
+    expect((await tokens.get()).token).toBe('earlier')
+    expect(server.asked).toHaveLength(1)
+    clock.nowMs += 1000
+    expect((await tokens.get()).token).toBe('earlier')
+    expect(server.asked).toHaveLength(2)
   })
 })
