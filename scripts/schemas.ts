@@ -16,6 +16,7 @@ import * as principal from '../core/contract/principal.ts'
 import * as query from '../core/contract/query.ts'
 import * as reading from '../core/contract/reading.ts'
 import * as registry from '../core/contract/registry.ts'
+import * as status from '../core/contract/status.ts'
 
 const modules: readonly object[] = [
   client,
@@ -30,6 +31,7 @@ const modules: readonly object[] = [
   query,
   reading,
   registry,
+  status,
 ]
 
 /** Path below the project's folder → text. */

@@ -64,6 +64,45 @@ export const CommandOutcome = Type.Object(
 )
 export type CommandOutcome = Static<typeof CommandOutcome>
 
+/** The message on `devices/{deviceId}/config`. Sent when the device subscribes, and at each change. */
+export const ConfigMessage = Type.Object(
+  {
+    v: Type.Literal(1),
+    version: Type.Integer({ minimum: 1 }),
+    config: Type.Record(Type.String(), Type.Unknown()),
+  },
+  { additionalProperties: false, description: 'a message on devices/{deviceId}/config' },
+)
+export type ConfigMessage = Static<typeof ConfigMessage>
+
+/** The message on `devices/{deviceId}/commands`. One may come twice: `commandId` tells. */
+export const CommandMessage = Type.Object(
+  {
+    v: Type.Literal(1),
+    commandId: Identifier,
+    name: Type.String({ maxLength: 64 }),
+    arguments: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    expiresAtMs: TimestampMs,
+  },
+  { additionalProperties: false, description: 'a message on devices/{deviceId}/commands' },
+)
+export type CommandMessage = Static<typeof CommandMessage>
+
+/** The message on `devices/{deviceId}/replies`: at most 16 KiB. */
+export const ReplyMessage = Type.Object(
+  {
+    v: Type.Literal(1),
+    commandId: Identifier,
+    state: Type.Enum(['succeeded', 'failed']),
+    result: Type.Optional(Type.Unknown()),
+    /** Why not, for people. */
+    error: Type.Optional(Type.String({ maxLength: 500 })),
+  },
+  { additionalProperties: false, description: 'a message on devices/{deviceId}/replies' },
+)
+export type ReplyMessage = Static<typeof ReplyMessage>
+export const replyBytesMax = 16 * 1024
+
 /** Whether a device is connected, and where. */
 export const Presence = Type.Object(
   {
