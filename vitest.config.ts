@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 
 export default defineConfig({
   plugins: [
@@ -9,6 +9,11 @@ export default defineConfig({
   ],
   test: {
     include: ['test/**/*.test.ts'],
+    // Emulated, it takes minutes: `npm run test:arm`.
+    exclude: [
+      ...configDefaults.exclude,
+      ...(process.env.LOTWATCH_TEST_ARM === 'true' ? [] : ['test/arm/**']),
+    ],
     globalSetup: ['test/kit/build.ts'],
     reporters: ['default', './test/kit/summary-reporter.ts'],
     testTimeout: 20_000,

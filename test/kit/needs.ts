@@ -12,6 +12,7 @@ const packages = {
   'victoria-metrics': 'victoria-metrics',
   chromium: 'chromium',
   initdb: 'postgresql',
+  'qemu-aarch64-static': 'qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross',
 } as const
 
 /** The full path of a command, looked for on PATH, in /usr/sbin, and where Debian keeps PostgreSQL. */

@@ -19,7 +19,7 @@ export interface Program {
   kill(): Promise<void>
 }
 
-const startMs = 20_000
+const startMsUsual = 20_000
 
 /**
  * Starts a program of `dist/` (or a bundle by its path) and waits until it is ready.
@@ -33,11 +33,15 @@ export async function startProgram(
     nodeOptions?: readonly string[]
     /** No file of the program may grow beyond it: a full disk, to the program. */
     fileBytesMax?: number
+    /** Another Node than the one that runs the tests, with what starts it. */
+    node?: readonly string[]
+    /** How long it may take until it is ready. */
+    startMs?: number
   } = {},
 ): Promise<Program> {
   const bundle = name.endsWith('.mjs') ? name : join(root, 'dist', `${name}.mjs`)
-  const command = [process.execPath, ...(options.nodeOptions ?? []), bundle, ...(options.args ?? [])]
-  const { fileBytesMax } = options
+  const { fileBytesMax, node = [process.execPath], startMs = startMsUsual } = options
+  const command = [...node, ...(options.nodeOptions ?? []), bundle, ...(options.args ?? [])]
   // POSIX: in blocks of 512 bytes. A signal would end the program; without it, writing fails.
   const limit = `trap '' XFSZ; ulimit -f ${Math.floor((fileBytesMax ?? 0) / 512)}; exec "$@"`
   const [file = '', ...args] =
