@@ -4,6 +4,9 @@
  * PUBACK says that the store has it. Readings are made durable in groups: what an SD card bears is writes, so a
  * group may wait a little; what is in it when power fails was never promised.
  */
+import type { Static } from 'typebox'
+import type { Epoch } from '../core/contract/device.ts'
+import type { Reading, SensorState } from '../core/contract/reading.ts'
 import { createBackoff } from '../core/runtime/backoff.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { Clock } from './clock.ts'
@@ -37,8 +40,22 @@ export interface AgentProgress {
   readonly finished: boolean
 }
 
+/** How the flow stands, for whoever asks. */
+export interface AgentState {
+  readonly epoch: Epoch
+  readonly nextSeq: number
+  readonly readings: number
+  readonly bytes: number
+  /** Of the oldest reading in the queue; undefined when there is none. */
+  readonly oldestMs: number | undefined
+  readonly dropped: number
+  /** Of the newest observation; undefined before the first. */
+  readonly sensor: Static<typeof SensorState> | undefined
+}
+
 export interface Agent {
   progress(): AgentProgress
+  state(): Promise<AgentState>
   /** Rejects when the device cannot go on; otherwise resolves when the agent has stopped. */
   readonly done: Promise<void>
   /** Stops sampling, makes durable what was sampled, waits briefly for PUBACKs, disconnects, closes. */
@@ -62,6 +79,7 @@ export function startAgent(parts: AgentParts): Agent {
   let sensorEnded = false
   let kept = 0
   let settled = 0
+  let newest: Observation | undefined
   let fail: (error: unknown) => void = () => undefined
   const failed = new Promise<never>((_, reject) => {
     fail = reject
@@ -73,6 +91,7 @@ export function startAgent(parts: AgentParts): Agent {
     const chunks = sensor.observe({ position, ticks: parts.ticks(signal), clock, signal })
     for await (const chunk of chunks) {
       group.push(...chunk.observations)
+      newest = chunk.observations.at(-1) ?? newest
       position = chunk.position
       // A chunk of several is a group already.
       const isGroup = chunk.observations.length > 1 || group.length >= parts.flushReadings
@@ -179,6 +198,21 @@ export function startAgent(parts: AgentParts): Agent {
     await store.close()
   }
 
+  async function state(): Promise<AgentState> {
+    const want = { fromSeq: 0, toSeq: outbox.nextSeq, limit: 1 }
+    const [oldest] = outbox.queued === 0 ? [] : await store.load(want)
+    return {
+      epoch: outbox.epoch,
+      nextSeq: outbox.nextSeq,
+      readings: outbox.queued,
+      bytes: outbox.queuedBytes,
+      oldestMs: oldest === undefined ? undefined : (JSON.parse(oldest.json) as Reading).timestampMs, // ours
+      dropped: outbox.droppedReadings,
+      sensor:
+        newest === undefined ? undefined : (newest.sensor ?? (newest.occupied === null ? 'silent' : 'ok')),
+    }
+  }
+
   if (store.setAside !== undefined)
     log.error('outbox.corrupt', {
       movedTo: store.setAside,
@@ -204,6 +238,7 @@ export function startAgent(parts: AgentParts): Agent {
       queued: outbox.queued,
       finished: sensorEnded && outbox.isEmpty,
     }),
+    state,
     done,
     stop() {
       stopped ??= stop().finally(() => resolveDone())

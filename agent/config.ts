@@ -133,6 +133,7 @@ export const agentSettings = Type.Object({
   refusedMaxMs: Millis('where that doubling ends', 3600_000),
   stableMs: Millis('a connection that lasted this long starts over with the first wait', 60_000),
   ackTimeoutMs: Millis('a connection without PUBACK for this long is given up', 15_000, 100),
+  statusEveryMs: Millis('how often the device says how it is', 300_000, 1000),
   logLevel: logLevelSetting,
 })
 export type AgentSettings = Static<typeof agentSettings>

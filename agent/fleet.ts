@@ -9,11 +9,11 @@ import { Value } from 'typebox/value'
 import { FleetError } from '../core/contract/errors.ts'
 import { type FleetDevice, FleetFile, type FleetProgress } from '../core/contract/fleet.ts'
 import type { Log } from '../core/runtime/log.ts'
-import type { Agent } from './agent.ts'
+import type { Device } from './device.ts'
 
 export interface FleetOptions {
   readonly devices: readonly FleetDevice[]
-  readonly openAgent: (device: FleetDevice) => Promise<Agent>
+  readonly openDevice: (device: FleetDevice) => Promise<Pick<Device, 'progress' | 'done' | 'stop'>>
   /** Lines of recordings that could not be played, so far. */
   readonly brokenLines: () => number
   /** Called every other second, and at once when all is finished. */
@@ -70,10 +70,10 @@ export function readFleetFile(path: string): FleetFile {
   return { ...value, devices }
 }
 
-/** Resolves when every agent has been opened or has failed to; connections come later. */
+/** Resolves when every device has been opened or has failed to; connections come later. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const { devices, log } = options
-  const agents: Agent[] = []
+  const opened: Pick<Device, 'progress' | 'done' | 'stop'>[] = []
   let failed = 0
 
   const fail = (device: FleetDevice, error: unknown) => {
@@ -82,9 +82,9 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   }
   async function open(device: FleetDevice): Promise<void> {
     try {
-      const agent = await options.openAgent(device)
-      agents.push(agent)
-      agent.done.catch((error: unknown) => fail(device, error))
+      const running = await options.openDevice(device)
+      opened.push(running)
+      running.done.catch((error: unknown) => fail(device, error))
     } catch (error) {
       fail(device, error)
     }
@@ -94,7 +94,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   await Promise.all(devices.map((device) => inTurn(() => open(device))))
 
   function progress(): FleetProgress {
-    const each = agents.map((agent) => agent.progress())
+    const each = opened.map((one) => one.progress())
     const sum = (count: (of: (typeof each)[number]) => number) => each.reduce((n, of) => n + count(of), 0)
     return {
       devices: devices.length,
@@ -121,7 +121,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     progress,
     async stop() {
       clearInterval(timer)
-      await Promise.allSettled(agents.map((agent) => agent.stop()))
+      await Promise.allSettled(opened.map((one) => one.stop()))
       options.report(progress())
     },
   }

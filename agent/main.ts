@@ -1,7 +1,6 @@
 /** The agent's front door (`lot-agent`): picks the parts, starts them, stops them. */
 import { randomBytes } from 'node:crypto'
 import { Command } from 'commander'
-import { createTokenSource } from '../core/auth/token-source.ts'
 import type { Fetch } from '../core/auth/verifier.ts'
 import { type Epoch, parseEpoch } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
@@ -10,14 +9,13 @@ import { isZone } from '../core/contract/zone.ts'
 import { createFetch } from '../core/runtime/fetch.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog, type Log } from '../core/runtime/log.ts'
-import { type Agent, startAgent } from './agent.ts'
+import packageFile from '../package.json' with { type: 'json' }
 import { readBoot } from './boot.ts'
 import { createSystemClock } from './clock.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
+import { type Device, type DeviceOptions, openDevice } from './device.ts'
 import { createConnectTurns, readFleetFile, startFleet } from './fleet.ts'
-import { readIdentity } from './identity.ts'
-import { openOutboxStore } from './outbox-store.ts'
-import { createTicks, isSchedule } from './schedule.ts'
+import { createTicks } from './schedule.ts'
 import { createExecSensor } from './sensors/exec.ts'
 import type { GaugeOptions } from './sensors/gauge.ts'
 import { createHttpSensor } from './sensors/http.ts'
@@ -25,8 +23,6 @@ import { type Recording, readRecording } from './sensors/recording.ts'
 import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createSimulatedSensor } from './sensors/simulated.ts'
-import { createTokenFile } from './token-file.ts'
-import { createUplink } from './uplink.ts'
 import { createZone } from './zone.ts'
 
 const program = new Command('lot-agent')
@@ -52,20 +48,19 @@ await program.parseAsync()
 
 async function runDevice(): Promise<Running> {
   const { config, open } = prepare()
-  const { agent, ready } = await open(config)
+  const device = await open(config, { isAlone: true })
   // A device that cannot go on ends the program; `runProgram` hears of it as an unhandled rejection.
-  void agent.done
-  return { ready, stop: () => agent.stop() }
+  void device.done
+  return { ready: device.ready, stop: () => device.stop() }
 }
 
 async function runFleet(path: string): Promise<Running> {
-  const { config, log, open, brokenLines } = prepare()
+  const { log, open, brokenLines } = prepare()
   const { devices } = readFleetFile(path)
   const inTurn = createConnectTurns(Math.random)
   const fleet = await startFleet({
     devices,
-    openAgent: async (device) =>
-      (await open({ ...config, ...device }, { inTurn, deviceId: device.deviceId })).agent,
+    openDevice: (device) => open(device, { inTurn, deviceId: device.deviceId, isAlone: false }),
     brokenLines,
     report: (progress) => {
       // The one who asked may be gone before we are.
@@ -103,73 +98,43 @@ async function testSensor(): Promise<Running> {
 function prepare() {
   const config = readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
   const log = createLog({ program: 'agent', level: config.logLevel })
-  const clock = createSystemClock()
-  const boot = readBoot()
   const recordings = createRecordings(log)
-  const fetches = new Map<string | undefined, Fetch>()
-
-  async function open(
+  const parts = {
+    clock: createSystemClock(),
+    boot: readBoot(),
+    random: Math.random,
+    log,
+    version: packageFile.version,
+    newEpoch,
+    fetchOf: createFetches(),
+  }
+  const open = (
     device: Pick<AgentConfig, 'credentialFile' | 'outboxDir' | 'sensor'>,
-    fleet: { inTurn?: <T>(attempt: () => Promise<T>) => Promise<T>; deviceId?: string } = {},
-  ): Promise<{ agent: Agent; ready: Running['ready'] }> {
-    const { deviceId, credential, broker } = readIdentity(device.credentialFile, config)
-    if (fleet.deviceId !== undefined && fleet.deviceId !== deviceId)
-      throw new FleetError('credential.invalid', `${device.credentialFile} is the credential of ${deviceId}`)
-    const deviceLog = log.child({ deviceId })
-    const sensor = createSensor(device.sensor, { config, log: deviceLog, recordingOf: recordings.of })
-    const schedule = scheduleOf(device.sensor) ?? config.schedule
-    if (!isSchedule(schedule)) throw new FleetError('config.invalid', `${schedule} is not a cron expression`)
-    const fetch =
-      fetches.get(credential.ca) ?? createFetch(credential.ca === undefined ? {} : { ca: credential.ca })
-    fetches.set(credential.ca, fetch)
-    const tokens = createTokenSource({
-      credential,
-      audience: broker.audience,
-      fetch,
-      nowMs: clock.monotonicMs,
-      random: Math.random,
-      parameters: config.parameters,
-      ...(config.tokenScope === undefined ? {} : { scope: config.tokenScope }),
-      kept: createTokenFile({
-        credentialFile: device.credentialFile,
-        request: [
-          credential.token_endpoint,
-          credential.client_id,
-          credential.credentialId,
-          broker.audience,
-          config.tokenScope,
-          config.tokenParameters,
-        ],
-        clock,
-        boot,
-        log: deviceLog,
-      }),
-    })
-    const agent = startAgent({
-      store: await openOutboxStore(device.outboxDir, { newEpoch, nowMs: clock.nowMs }),
-      uplink: createUplink({
-        ...config,
-        deviceId,
-        broker,
-        ca: credential.ca,
-        tokens,
-        clock,
-        random: Math.random,
-        log: deviceLog,
-        ...(fleet.inTurn === undefined ? {} : { inTurn: fleet.inTurn }),
-      }),
-      sensor,
-      ticks: (signal) => createTicks(schedule, signal),
-      clock,
-      random: Math.random,
-      log: deviceLog,
-      limits: { windowMessages: config.windowMessages, bytesMax: config.outboxBytesMax },
-      flushReadings: config.flushReadings,
-      flushEveryMs: config.flushEveryMs,
-    })
-    return { agent, ready: { deviceId, brokerUrl: broker.url, outboxDir: device.outboxDir } }
+    fleet: Pick<DeviceOptions, 'inTurn' | 'deviceId'> & { isAlone: boolean },
+  ): Promise<Device> => {
+    const ofDevice = { ...config, ...device }
+    return openDevice(
+      {
+        config: ofDevice,
+        createSensor: (deviceLog) =>
+          createSensor(ofDevice.sensor, { config: ofDevice, log: deviceLog, recordingOf: recordings.of }),
+        schedule: scheduleOf(ofDevice.sensor),
+        ...fleet,
+      },
+      parts,
+    )
   }
   return { config, log, open, brokenLines: recordings.brokenLines }
+}
+
+/** One for each authority: connections are kept alive in it. */
+function createFetches(): (ca: string | undefined) => Fetch {
+  const fetches = new Map<string | undefined, Fetch>()
+  return (ca) => {
+    const fetch = fetches.get(ca) ?? createFetch(ca === undefined ? {} : { ca })
+    fetches.set(ca, fetch)
+    return fetch
+  }
 }
 
 function createSensor(

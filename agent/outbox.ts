@@ -120,6 +120,7 @@ export class Outbox {
   #queued: number
   #queuedBytes: number
   #dropped: readonly DroppedRange[]
+  #droppedReadings: number
   #previous: PreviousEpoch | undefined
   #previousIsTold = false
 
@@ -132,7 +133,18 @@ export class Outbox {
     this.#queued = contents.queued
     this.#queuedBytes = contents.queuedBytes
     this.#dropped = contents.dropped
+    this.#droppedReadings = contents.dropped.reduce((sum, { fromSeq, toSeq }) => sum + toSeq - fromSeq + 1, 0)
     this.#previous = contents.previous
+  }
+
+  /** Every sequence below it was given to a reading that is durable, or was. */
+  get nextSeq(): number {
+    return this.#durableSeq
+  }
+
+  /** Readings let go of since the outbox was opened, and those before that had not been told yet. */
+  get droppedReadings(): number {
+    return this.#droppedReadings
   }
 
   /** Readings that are durable and not settled. */
@@ -185,6 +197,7 @@ export class Outbox {
     while ((this.#ahead[this.#aheadFrom]?.seq ?? Number.POSITIVE_INFINITY) <= last.seq) this.#aheadFrom++
     const sequences = victims.map(({ seq }) => seq)
     this.#dropped = mergeRanges([...this.#dropped, ...rangesOf(sequences)])
+    this.#droppedReadings += sequences.length
     this.#leave(victims.length, bytesOf(victims))
     return sequences
   }

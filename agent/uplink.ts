@@ -11,7 +11,7 @@ import type { AccessToken, TokenSource } from '../core/auth/token-source.ts'
 import type { CredentialFile } from '../core/contract/credential.ts'
 import type { DeviceId } from '../core/contract/device.ts'
 import { isFleetError } from '../core/contract/errors.ts'
-import { authzInfoTopic, topicOf } from '../core/contract/topic.ts'
+import { authzInfoTopic, parseTopic, type receivedTopics, topicOf } from '../core/contract/topic.ts'
 import { createBackoff } from '../core/runtime/backoff.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { Clock } from './clock.ts'
@@ -25,12 +25,29 @@ export interface UplinkEvents {
   onDisconnected(): void
 }
 
+/** What goes up besides readings. */
+export type SideTopic = 'status' | 'replies'
+export type ReceivedTopic = (typeof receivedTopics)[number]
+
+/** Who hears what comes down, and when there is somebody to talk to. */
+export interface UplinkListener {
+  /** `config` and `commands` are subscribed to, or refused by a broker that does not know them. */
+  connected(): void
+  disconnected(): void
+  /** Acknowledged to the broker when it returns. */
+  received(topic: ReceivedTopic, payload: string): void
+}
+
 export interface Uplink {
   readonly isConnected: boolean
   /** Connects, and goes on connecting until `stop`. */
   start(events: UplinkEvents): void
   /** Sends a message on `readings`; only while connected. */
   send(id: number, payload: string): void
+  /** @returns whether PUBACK came; false as well when there is no connection */
+  publish(topic: SideTopic, payload: string): Promise<boolean>
+  /** Whether it was renewed or not: the next token is asked for and shown now. */
+  renew(): void
   /** Disconnects; resolves when the socket is closed. */
   stop(): Promise<void>
 }
@@ -55,6 +72,8 @@ export interface UplinkOptions {
   readonly stableMs: number
   /** No PUBACK for this long means that the connection is dead, whatever TCP thinks. */
   readonly ackTimeoutMs: number
+  /** Absent: nothing is subscribed to. */
+  readonly listener?: UplinkListener
 }
 
 const keepaliveSec = 30
@@ -77,6 +96,7 @@ export function createUplink(options: UplinkOptions): Uplink {
   const stopped = new AbortController()
   let connection: Connection | undefined
   let running: Promise<void> = Promise.resolve()
+  let hurry: () => void = () => undefined
   let reported: string | undefined
 
   /** The first failure of an outage is told, and each time its reason changes. */
@@ -127,6 +147,12 @@ export function createUplink(options: UplinkOptions): Uplink {
     current.onSettled = (id) => events.onSettled(id)
     if (stopped.signal.aborted) current.cut('stopped')
     else events.onConnected()
+    if (options.listener !== undefined)
+      void current.subscribe(options.listener).then((refused) => {
+        if (current.isClosed) return
+        if (refused !== undefined) log.warn('downlink.refused', { reason: refused })
+        options.listener?.connected()
+      })
     void renew(current, renewal.signal)
     const reason = await current.closed
     clearTimeout(stable)
@@ -134,6 +160,7 @@ export function createUplink(options: UplinkOptions): Uplink {
     connection = undefined
     log.info('device.disconnected', { reason })
     events.onDisconnected()
+    options.listener?.disconnected()
     return reason
   }
 
@@ -142,7 +169,12 @@ export function createUplink(options: UplinkOptions): Uplink {
     let { token, renewAtMs } = current.token
     for (;;) {
       const waitMs = Math.min(Math.max(Math.ceil(renewAtMs - clock.monotonicMs()), 0), timerMsMax)
-      await delay(waitMs, undefined, { signal }).catch(() => undefined) // the connection ended; seen below
+      const early = new AbortController()
+      hurry = () => early.abort()
+      // Ended early when it is hurried, or when the connection ended, which is seen below.
+      await delay(waitMs, undefined, { signal: AbortSignal.any([signal, early.signal]) }).catch(
+        () => undefined,
+      )
       if (signal.aborted) return
       const next = await tokens.get().catch((error: unknown) => {
         log.warn('token.not_renewed', { reason: reasonOf(error) })
@@ -183,6 +215,8 @@ export function createUplink(options: UplinkOptions): Uplink {
       running = keepConnected(events)
     },
     send: (id, payload) => connection?.send(id, payload),
+    publish: async (topic, payload) => connection?.publish(topic, payload) ?? false,
+    renew: () => hurry(),
     async stop() {
       stopped.abort()
       connection?.cut('stopped')
@@ -199,6 +233,10 @@ interface Connection {
   readonly closed: Promise<string>
   onSettled: (id: number) => void
   send(id: number, payload: string): void
+  /** @returns whether PUBACK came before the end of the connection */
+  publish(topic: SideTopic, payload: string): Promise<boolean>
+  /** @returns why it was refused; undefined when it was not */
+  subscribe(listener: Pick<UplinkListener, 'received'>): Promise<string | undefined>
   /** Sends a new token to `authz-info`; resolves with its PUBACK, never when the connection ends first. */
   present(token: string): Promise<void>
   cut(reason: string): void
@@ -257,7 +295,10 @@ function createConnection(client: MqttClient, options: UplinkOptions, token: Acc
   const topic = topicOf(options.deviceId, 'readings')
   /** When each message without PUBACK was sent, oldest first. */
   const waiting = new Map<number, number>()
-  let presented = 0
+  /** Messages count up from 1, so numbers below are free for what is no reading. */
+  let aside = 0
+  /** Side messages without PUBACK. */
+  const asking = new Set<(acknowledged: boolean) => void>()
   let isClosed = false
   let close: (reason: string) => void = () => undefined
   const closed = new Promise<string>((resolve) => {
@@ -265,6 +306,7 @@ function createConnection(client: MqttClient, options: UplinkOptions, token: Acc
       if (isClosed) return
       isClosed = true
       clearInterval(watch)
+      for (const answer of asking) answer(false)
       endClient(client, reason === 'stopped' || reason === 'renewal').then(() => resolve(reason))
     }
   })
@@ -294,8 +336,27 @@ function createConnection(client: MqttClient, options: UplinkOptions, token: Acc
     closed,
     onSettled: () => undefined,
     send: (id, payload) => publish(topic, payload, id, () => connection.onSettled(id)),
-    // Messages count up from 1, so numbers below are free for tokens.
-    present: (next) => new Promise((resolve) => publish(authzInfoTopic, next, --presented, resolve)),
+    publish: (kind, payload) =>
+      new Promise((resolve) => {
+        const answer = (acknowledged: boolean) => {
+          asking.delete(answer)
+          resolve(acknowledged)
+        }
+        if (isClosed) return answer(false)
+        asking.add(answer)
+        publish(topicOf(options.deviceId, kind), payload, --aside, () => answer(true))
+      }),
+    subscribe: (listener) =>
+      new Promise((resolve) => {
+        client.on('message', (name, payload) => {
+          const parsed = parseTopic(name)
+          if (parsed?.kind === 'config' || parsed?.kind === 'commands')
+            listener.received(parsed.kind, payload.toString('utf8'))
+        })
+        const filters = [topicOf(options.deviceId, 'config'), topicOf(options.deviceId, 'commands')]
+        client.subscribe(filters, { qos: 1 }, (error) => resolve(error?.message))
+      }),
+    present: (next) => new Promise((resolve) => publish(authzInfoTopic, next, --aside, resolve)),
     cut: close,
   }
   return connection

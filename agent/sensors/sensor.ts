@@ -46,4 +46,9 @@ export interface Sensor {
    * @throws FleetError `file.invalid` and the like when the sensor cannot go on; the device then stops, not its neighbours
    */
   observe(start: SensorStart): AsyncIterable<Chunk>
+  /**
+   * Takes a count from somebody who looked at the lot (the command `set-count`), from which it goes on counting.
+   * Durable when it resolves. Absent: the sensor measures, and cannot be told.
+   */
+  setCount?(occupied: number): Promise<void>
 }

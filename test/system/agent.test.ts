@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type FleetDevice, type FleetProgress, replayColumnsDefault } from '../../core/contract/fleet.ts'
 import type { ReadingsMessage } from '../../core/contract/payload.ts'
+import { parseStatus } from '../../core/contract/status.ts'
+import packageFile from '../../package.json' with { type: 'json' }
 import { eventually, makeDataDir, type Program, startProgram } from '../kit/program.ts'
 import {
   startTestBroker,
@@ -84,7 +86,9 @@ function replayOf(deviceId: string, file: string, key = 'A'): FleetDevice {
   }
 }
 
-const messages = () => broker.published.map(({ payload }) => JSON.parse(payload) as ReadingsMessage)
+const published = (kind: string) =>
+  broker.published.filter(({ topic }) => topic.endsWith(`/${kind}`)).map(({ payload }) => payload)
+const messages = () => published('readings').map((payload) => JSON.parse(payload) as ReadingsMessage)
 const readings = () => messages().flatMap((message) => message.readings)
 
 /** The last progress a fleet told. */
@@ -225,6 +229,52 @@ describe('lot-agent fleet', () => {
     )
     await expect(start(['fleet', join(data.path, 'wrong.json')])).rejects.toThrow(/ended with 78/)
     await expect(start(['fleet', fleetOf(twice, twice)])).rejects.toThrow(/a-1 is there twice/)
+  })
+})
+
+describe('status', () => {
+  const statuses = () => published('status').map((payload) => parseStatus(payload))
+  const env = () => ({
+    LOT_AGENT_CREDENTIAL_FILE: credentialOf('north-1'),
+    LOT_AGENT_SIMULATED_HISTORY_DAYS: '0',
+    LOT_AGENT_SCHEDULE: '* * * * * *',
+    LOT_AGENT_STATUS_EVERY_MS: '1000',
+  })
+
+  it('is sent at each connect and every while, in the words of the contract', async () => {
+    await start(['run'], env())
+    await eventually(() => statuses().some((status) => (status?.nextSeq ?? 0) > 0))
+    for (const status of statuses()) expect(status).toBeDefined()
+    expect(statuses().at(-1)).toMatchObject({
+      version: packageFile.version,
+      schedule: { cron: '* * * * * *' },
+      queue: { bytesMax: 256 * 1024 * 1024, lossWindowMs: 0 },
+      dropped: 0,
+      sensors: [{ type: 'simulated', state: 'ok' }],
+      credential: { ageSec: expect.any(Number) },
+      disk: { freeBytes: expect.any(Number) },
+    })
+
+    const before = statuses().length
+    broker.cut()
+    await eventually(() => broker.passwords.length === 2 && statuses().length > before)
+  })
+
+  it('says since when the schedule holds, over restarts, and how old what waits is', async () => {
+    broker.connack = 3
+    const first = await start(['run'], env())
+    await eventually(() => first.lines.some((line) => line.includes('device.unreachable')))
+    await first.stop()
+    broker.connack = 0
+    broker.acknowledges = false
+    await start(['run'], env())
+    const [again] = await eventually(() => statuses().length > 0 && statuses())
+    await eventually(() => (statuses().at(-1)?.queue.oldestAgeSec ?? 0) >= 1)
+    expect(again?.schedule.sinceMs).toBeLessThan(Date.now() - (again?.uptimeSec ?? 0) * 1000)
+    const sinceMs = new Set(statuses().map((status) => status?.schedule.sinceMs))
+    expect(sinceMs.size).toBe(1)
+    const noted = JSON.parse(readFileSync(join(data.path, 'outbox.schedule.json'), 'utf8'))
+    expect(noted).toEqual(again?.schedule)
   })
 })
 

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Agent, AgentProgress } from '../../../agent/agent.ts'
+import type { AgentProgress } from '../../../agent/agent.ts'
+import type { Device } from '../../../agent/device.ts'
 import { createConnectTurns, readFleetFile, startFleet } from '../../../agent/fleet.ts'
 import { type FleetDevice, type FleetProgress, replayColumnsDefault } from '../../../core/contract/fleet.ts'
 import { createLog } from '../../../core/runtime/log.ts'
@@ -34,7 +35,7 @@ function write(value: unknown): string {
 }
 
 /** An agent that is as far as the test says. */
-function agentAt(progress: Partial<AgentProgress>): Agent {
+function agentAt(progress: Partial<AgentProgress>): Pick<Device, 'progress' | 'done' | 'stop'> {
   return {
     progress: () => ({ connected: true, kept: 0, settled: 0, queued: 0, finished: false, ...progress }),
     done: new Promise(() => undefined),
@@ -80,7 +81,7 @@ describe('fleet', () => {
     const last = { finished: false }
     const fleet = await startFleet({
       devices: ['a', 'b', 'c'].map(deviceOf),
-      openAgent: async ({ deviceId }) => {
+      openDevice: async ({ deviceId }) => {
         if (deviceId === 'c') throw new Error('no credential')
         const rest = agentAt({ kept: 10, settled: 7, queued: 3, finished: true })
         return deviceId === 'a' ? rest : { ...rest, progress: () => ({ ...rest.progress(), ...last }) }

@@ -18,6 +18,12 @@ export interface TestBroker {
   readonly passwords: string[]
   /** Messages that arrived, acknowledged or not. */
   readonly published: Published[]
+  /** Filters that were subscribed to so far, granted or not. */
+  readonly subscribed: string[]
+  /** Whether subscriptions are granted. */
+  grants: boolean
+  /** Sends a message to whoever subscribed to its topic. */
+  say(topic: string, payload: string): void
   /** CONNACK return code of the next CONNECTs; 0 welcomes. */
   connack: number
   /** Whether PUBACK is given. */
@@ -45,6 +51,10 @@ export async function startTestBroker(
       if (test.connack === 0) return done(null, true)
       done(Object.assign(new Error('refused'), { returnCode: test.connack }), false)
     },
+    authorizeSubscribe(_client, subscription, done) {
+      test.subscribed.push(subscription.topic)
+      done(null, test.grants ? subscription : null)
+    },
     authorizePublish(_client, packet, done) {
       test.published.push({ topic: packet.topic, payload: String(packet.payload) })
       if (test.acknowledges) return done(null)
@@ -67,6 +77,10 @@ export async function startTestBroker(
     port: bound,
     passwords: [],
     published: [],
+    subscribed: [],
+    grants: true,
+    say: (topic, payload) =>
+      broker.publish({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false }, () => undefined),
     connack: 0,
     acknowledges: true,
     get heldMost() {

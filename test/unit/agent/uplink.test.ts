@@ -254,6 +254,59 @@ describe('uplink', () => {
     expect(lines.join('')).toContain('"reason":"renewal"')
   })
 
+  describe('with a listener', () => {
+    let heard: string[]
+    const listener = {
+      connected: () => heard.push('connected'),
+      disconnected: () => heard.push('disconnected'),
+      received: (topic: string, payload: string) => heard.push(`${topic} ${payload}`),
+    }
+    beforeEach(() => {
+      heard = []
+    })
+
+    it('hears what comes down on its own topics, at each connection', async () => {
+      start({ listener })
+      await eventually(() => heard.includes('connected'))
+      broker.say('devices/north-1/commands', 'one')
+      broker.say('devices/south-1/commands', 'of another')
+      broker.say('devices/north-1/config', 'two')
+      await eventually(() => heard.includes('config two'))
+      broker.cut()
+      await eventually(() => heard.filter((word) => word === 'connected').length === 2)
+      broker.say('devices/north-1/commands', 'three')
+      await eventually(() => heard.includes('commands three'))
+      expect(heard.filter((word) => word !== 'connected' && word !== 'disconnected')).toEqual([
+        'commands one',
+        'config two',
+        'commands three',
+      ])
+    })
+
+    it('goes on where the broker refuses the subscription, and says so', async () => {
+      broker.grants = false
+      start({ listener })
+      await eventually(() => heard.includes('connected'))
+      uplink.send(1, 'a reading')
+      await eventually(() => settled.length === 1)
+      expect(lines.join('')).toContain('downlink.refused')
+      expect(broker.passwords).toHaveLength(1)
+    })
+
+    it('says of a side message whether it was acknowledged, also when its connection ends first', async () => {
+      start({ listener })
+      expect(await uplink.publish('status', 'too early')).toBe(false)
+      await eventually(() => heard.includes('connected'))
+      expect(await uplink.publish('status', 'in time')).toBe(true)
+      broker.acknowledges = false
+      const late = uplink.publish('replies', 'never acknowledged')
+      await eventually(() => broker.published.length === 2)
+      broker.cut()
+      expect(await late).toBe(false)
+      expect(settled).toEqual([])
+    })
+  })
+
   it('never logs a token or the secret', async () => {
     issuer.stop()
     issuer = await startTestIssuer(1)
