@@ -1,4 +1,5 @@
 /** The analysts' verbs: a question to ingest, and its answer as a table or for a program. What is missing is said on standard error. */
+import type { Gap } from '../core/contract/completeness.ts'
 import type {
   Answer,
   LatestRow,
@@ -98,11 +99,15 @@ function verb<Row>(path: string, columnsOf: (rows: readonly Row[]) => readonly C
 function noteGaps(answer: Answer<unknown>, voice: Voice): void {
   if (answer.complete) return
   const shownMax = 5
-  const shown = answer.gaps
-    .slice(0, shownMax)
-    .map((gap) => `${gap.deviceId} ${gap.fromSeq}–${gap.toSeq} (${gap.reason})`)
+  const shown = answer.gaps.slice(0, shownMax).map(gapText)
   const more = answer.gaps.length > shownMax ? `, and ${answer.gaps.length - shownMax} more` : ''
   voice.note(`incomplete: ${shown.join(', ')}${more}`)
+}
+
+function gapText({ deviceId, readings, reason, detail, from }: Gap): string {
+  const many = readings === null ? '' : ` ${readings} missing`
+  const since = from === null ? '' : ` from ${from}`
+  return `${deviceId}${many}${since} (${detail ?? reason})`
 }
 
 function noteCursor(cursor: string | undefined, voice: Voice): void {

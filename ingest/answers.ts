@@ -2,25 +2,18 @@
  * The flow of a question: who may see which lots, which devices count for them and when, what the store has of them,
  * and how complete that is.
  */
+import type { Gap } from '../core/contract/completeness.ts'
 import type { DeviceId, LotId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import type {
-  Aggregate,
-  Gap,
-  LatestRow,
-  LotRow,
-  QuarantineRow,
-  ReadingRow,
-  SeriesRow,
-} from '../core/contract/query.ts'
+import type { LatestRow, LotRow, QuarantineRow, ReadingRow, SeriesRow } from '../core/contract/query.ts'
 import type { Lot } from '../core/contract/registry.ts'
 import { gapsOf } from './completeness.ts'
 import { flagsOf } from './flags.ts'
 import { type LastOfDevice, latestOf } from './latest.ts'
 import type { Ledger } from './ledger.ts'
 import { capacityAt, type Places, type Stretch, stretchesOf } from './places.ts'
-import { lotWindows, type MeasuredStretch, runningSums } from './series.ts'
+import { type LotWindow, lotWindows, type MeasuredStretch, runningSums } from './series.ts'
 import type { DeviceSpan, SpanWindow, Store, StoredReading } from './store/store.ts'
 import { type Every, windowsOf } from './windows.ts'
 import type { Zone } from './zone.ts'
@@ -56,7 +49,7 @@ export interface SeriesQuestion {
   readonly fromMs: number
   readonly toMs: number
   readonly every: Every
-  readonly aggregates: readonly Aggregate[]
+  readonly aggregates: readonly (keyof LotWindow)[]
   /** Whether windows nobody measured are left out. */
   readonly isSparse: boolean
 }

@@ -2,8 +2,8 @@
  * What is missing, from the ledger alone: holes between sequences that are known, the missing tail of an epoch
  * whose device said where it ended, and what devices said they let go. Pure.
  */
+import type { Gap } from '../core/contract/completeness.ts'
 import type { DeviceId } from '../core/contract/device.ts'
-import type { Gap } from '../core/contract/query.ts'
 import type { Ledger } from './ledger.ts'
 
 /** Outboxes count from here. */
@@ -15,18 +15,28 @@ export function gapsOf(ledger: Ledger, deviceIds: Iterable<DeviceId>, gapsMax: n
   for (const deviceId of new Set(deviceIds)) {
     for (const [epoch, { settled, endSeq }] of ledger.epochsOf(deviceId)) {
       const missing = settled.holes(firstSeq, Math.max(settled.lastSeq, endSeq ?? -1))
+      const gap = (
+        { fromSeq, toSeq }: { fromSeq: number; toSeq: number },
+        reason: Gap['reason'],
+        detail: string | null,
+      ): Gap => ({
+        deviceId,
+        lotId: null,
+        from: null,
+        to: null,
+        readings: toSeq - fromSeq + 1,
+        reason,
+        detail,
+        epoch,
+        fromSeq,
+        toSeq,
+      })
       const dropped = [...settled].filter(({ outcome }) => outcome === 'dropped')
       const found: Gap[] = [
-        ...missing.map((hole) => ({ deviceId, epoch, ...hole, reason: 'missing' })),
-        ...dropped.map(({ fromSeq, toSeq, reason }) => ({
-          deviceId,
-          epoch,
-          fromSeq,
-          toSeq,
-          reason: reason ?? 'dropped',
-        })),
+        ...missing.map((hole) => gap(hole, 'unexplained', null)),
+        ...dropped.map((range) => gap(range, 'outbox_limit', range.reason ?? null)),
       ]
-      gaps.push(...found.sort((a, b) => a.fromSeq - b.fromSeq))
+      gaps.push(...found.sort((a, b) => (a.fromSeq ?? 0) - (b.fromSeq ?? 0)))
       if (gaps.length >= gapsMax) return gaps.slice(0, gapsMax)
     }
   }

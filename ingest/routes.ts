@@ -5,8 +5,8 @@ import type { DeviceId, LotId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import {
-  type Aggregate,
   type Answer,
+  type Format,
   LatestQuery,
   LatestRow,
   LotRow,
@@ -21,12 +21,13 @@ import {
 import type { Door } from '../core/runtime/door.ts'
 import type { Answers, Asker, Found } from './answers.ts'
 import { toCsv } from './csv.ts'
+import type { LotWindow } from './series.ts'
 import { parseEvery } from './windows.ts'
 import { Zone } from './zone.ts'
 
 interface CommonQuery {
   readonly tz?: string
-  readonly format?: 'json' | 'csv'
+  readonly format?: Format
 }
 
 const limitDefault = 1000
@@ -155,8 +156,8 @@ export function addQueryRoutes(
 const seriesFrame = { lotId: true, start: true, end: true }
 
 /** The schema has checked the names, which its type has lost. */
-function aggregatesOf(asked: readonly string[] | undefined): readonly Aggregate[] {
-  return asked === undefined || asked.length === 0 ? ['mean'] : (asked as readonly Aggregate[])
+function aggregatesOf(asked: readonly string[] | undefined): readonly (keyof LotWindow)[] {
+  return asked === undefined || asked.length === 0 ? ['mean'] : (asked as readonly (keyof LotWindow)[])
 }
 
 /** The schema has checked the grammar. */

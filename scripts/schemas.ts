@@ -4,6 +4,7 @@
  */
 import { Type } from 'typebox'
 import * as client from '../core/contract/client.ts'
+import * as completeness from '../core/contract/completeness.ts'
 import * as credential from '../core/contract/credential.ts'
 import * as decision from '../core/contract/decision.ts'
 import * as downlink from '../core/contract/downlink.ts'
@@ -20,6 +21,7 @@ import * as status from '../core/contract/status.ts'
 
 const modules: readonly object[] = [
   client,
+  completeness,
   credential,
   decision,
   downlink,

@@ -83,7 +83,13 @@ describe('an answer', () => {
   it.each(['table', 'json', 'ndjson', 'csv'] as const)(
     'says beside it, in %s, that readings are missing and that there is more',
     async (output) => {
-      const gap = { deviceId: 'gate-1', epoch: '0', fromSeq: 3, toSeq: 5, reason: 'outbox_full' }
+      const gap = {
+        deviceId: 'gate-1',
+        readings: 3,
+        from: null,
+        reason: 'outbox_limit',
+        detail: 'outbox_full',
+      }
       const { api } = ingestWith(
         { ...whole, complete: false, gaps: [gap], nextCursor: 'abc' },
         { body: 'lotId\r\n', headers: { 'lotwatch-complete': 'false', 'lotwatch-next-cursor': 'abc' } },
@@ -91,7 +97,7 @@ describe('an answer', () => {
       const { answer, note } = await say('latest', api, output)
       expect(note).toContain('incomplete')
       expect(note).toContain('--cursor abc')
-      if (output !== 'csv') expect(note).toContain('gate-1 3–5 (outbox_full)')
+      if (output !== 'csv') expect(note).toContain('gate-1 3 missing (outbox_full)')
       expect(answer).not.toContain('incomplete')
     },
   )

@@ -15,10 +15,10 @@ describe('gaps', () => {
     known.load({ deviceId: device, epoch, fromSeq: 5, toSeq: 6, outcome: 'dropped', reason: 'outbox_full' })
     known.loadEnd({ deviceId: device, epoch, lastSeq: 8 })
 
-    expect(gapsOf(known, [device, device], 10)).toEqual([
-      { deviceId: device, epoch, fromSeq: 0, toSeq: 1, reason: 'missing' },
-      { deviceId: device, epoch, fromSeq: 5, toSeq: 6, reason: 'outbox_full' },
-      { deviceId: device, epoch, fromSeq: 7, toSeq: 8, reason: 'missing' },
+    expect(gapsOf(known, [device, device], 10)).toMatchObject([
+      { deviceId: device, epoch, fromSeq: 0, toSeq: 1, readings: 2, reason: 'unexplained' },
+      { deviceId: device, epoch, fromSeq: 5, toSeq: 6, reason: 'outbox_limit', detail: 'outbox_full' },
+      { deviceId: device, epoch, fromSeq: 7, toSeq: 8, reason: 'unexplained' },
     ])
   })
 
