@@ -6,7 +6,16 @@ import { build as bundle } from 'esbuild'
 import { build, buildOptions, root } from '../scripts/build.mjs'
 
 /** Processes of their own that the benchmarks start. */
-const children = ['load', 'subscriber', 'fill', 'token-load', 'oidc-peer', 'followers', 'connect-load']
+const children = [
+  'load',
+  'subscriber',
+  'fill',
+  'token-load',
+  'oidc-peer',
+  'followers',
+  'connect-load',
+  'plain-device',
+]
 
 const [name = '', ...options] = process.argv.slice(2)
 const entry = join(root, 'bench', `${name}.ts`)
@@ -16,6 +25,7 @@ if (!/^[a-z-]+$/.test(name) || !existsSync(entry)) {
   token     tokens per second, beside oidc-provider    [--rounds 5] [--seconds 8] [--clients 100000] [--profile DIR]
   connect   CONNECTs per second, and memory of each    [--rounds 5] [--devices 10000] [--no-tls]
   revoke    how soon a revoked device is cut           [--connections 5000] [--revocations 1000]
+  agent     what an agent costs a small board          [--rounds 5] [--seconds 60]
   feed      how soon an event reaches its followers    [--events 500] [--followers 10]
 `)
   process.exit(2)

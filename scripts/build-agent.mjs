@@ -17,7 +17,6 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { buildOptions, root } from './build.mjs'
 
 const bindings = ['linux-arm', 'linux-arm64', 'linux-x64']
@@ -60,6 +59,9 @@ export async function buildAgent() {
       js: [
         '#!/usr/bin/env node',
         "import { createRequire as __createRequire } from 'node:module';",
+        // A young generation that does not grow: 15 MiB less on a board that has 512, for an agent that makes little garbage.
+        "import __v8 from 'node:v8';",
+        "__v8.setFlagsFromString('--semi-space-growth-factor=1');",
         "import { dirname as __dirnameOf } from 'node:path';",
         "import { fileURLToPath as __pathOf } from 'node:url';",
         'const require = __createRequire(import.meta.url), __folder = __dirnameOf(__pathOf(import.meta.url));',
@@ -116,7 +118,8 @@ function licencesOf(inputs) {
     .join(`\n${'-'.repeat(80)}\n\n`)
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+// A bundle that has this file in it (a benchmark) is not asked to build.
+if (process.argv[1]?.endsWith('build-agent.mjs')) {
   const archive = await buildAgent()
   process.stdout.write(`${archive}  ${(statSync(archive).size / 2 ** 20).toFixed(2)} MiB\n`)
 }

@@ -11,7 +11,15 @@ export class Child {
   readonly process: ChildProcess
 
   constructor(
-    name: 'load' | 'subscriber' | 'fill' | 'token-load' | 'oidc-peer' | 'followers' | 'connect-load',
+    name:
+      | 'load'
+      | 'subscriber'
+      | 'fill'
+      | 'token-load'
+      | 'oidc-peer'
+      | 'followers'
+      | 'connect-load'
+      | 'plain-device',
     order: unknown,
     nodeOptions: readonly string[] = [],
   ) {

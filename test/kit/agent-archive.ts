@@ -1,20 +1,9 @@
 /** The agent's archive as a device has it: unpacked into an empty folder, run by a Node of one's choice, killed and started again. */
-import { execFileSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { ReadingsMessage } from '../../core/contract/payload.ts'
-import { buildAgent } from '../../scripts/build-agent.mjs'
 import { startTestBroker, startTestIssuer, type TestBroker, writeCredential } from '../unit/agent/peers.ts'
 import { eventually, type Program, startProgram } from './program.ts'
-
-/** Unpacks the archive. @returns its path, and that of the program in it */
-export async function unpackAgent(folder: string): Promise<{ archive: string; program: string }> {
-  const archive = await buildAgent()
-  execFileSync('tar', ['-xzf', archive, '-C', folder])
-  const [name = ''] = readdirSync(folder)
-  return { archive, program: join(folder, name, 'lot-agent.mjs') }
-}
 
 /** A device counts, is killed with readings unsettled, comes back with the same outbox, and delivers them. */
 export async function expectToSurviveAKill(options: {

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildAgent } from '../../scripts/build-agent.mjs'
-import { expectToSurviveAKill, unpackAgent } from '../kit/agent-archive.ts'
+import { expectToSurviveAKill } from '../kit/agent-archive.ts'
+import { unpackAgent } from '../kit/agent-unpacked.ts'
 import { makeDataDir } from '../kit/program.ts'
 
 const bytesMax = 5_000_000
