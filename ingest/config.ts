@@ -16,6 +16,18 @@ export const ingestSettings = Type.Object(
     databaseFile: Type.Optional(
       Type.String({ description: 'the DuckDB file; absent: readings.duckdb in the data folder' }),
     ),
+    segmentsDir: Type.Optional(
+      Type.String({
+        description: 'where closed days are kept as Parquet; absent: segments in the data folder',
+      }),
+    ),
+    dayClosesAfterHours: Type.Integer({
+      default: 36,
+      minimum: 1,
+      maximum: 24 * 365,
+      description:
+        'how long after its end (UTC) a day is closed: written to a segment and summed up; what comes later is taken all the same',
+    }),
     memoryMax: Type.String({
       default: '1GB',
       pattern: '^[1-9][0-9]*(MB|GB)$',
@@ -98,7 +110,11 @@ export const ingestSettings = Type.Object(
 )
 
 export type IngestConfig = Readonly<
-  Static<typeof ingestSettings> & { readonly credentialFile: string; readonly databaseFile: string }
+  Static<typeof ingestSettings> & {
+    readonly credentialFile: string
+    readonly databaseFile: string
+    readonly segmentsDir: string
+  }
 >
 
 /** @throws FleetError `config.invalid` naming every fault */
@@ -111,6 +127,7 @@ export function readIngestConfig(source: SettingsSource): IngestConfig {
     ...settings,
     credentialFile: settings.credentialFile ?? join(dataDir, 'services', 'ingest.json'),
     databaseFile: settings.databaseFile ?? join(dataDir, 'readings.duckdb'),
+    segmentsDir: settings.segmentsDir ?? join(dataDir, 'segments'),
   })
 }
 

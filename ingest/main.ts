@@ -18,6 +18,7 @@ import { addMetrics } from '../core/runtime/metrics.ts'
 import { tlsFilesOf } from '../core/runtime/settings.ts'
 import { Answers } from './answers.ts'
 import { type IngestConfig, readIngestConfig } from './config.ts'
+import { startDayKeeper } from './day-keeper.ts'
 import { hearOfPlaces } from './feed.ts'
 import { createIntake } from './intake.ts'
 import { addIntakeRoutes } from './intake-routes.ts'
@@ -145,6 +146,17 @@ async function start(config: IngestConfig): Promise<Running> {
   const refresh = setInterval(() => void verifier.refresh(), keysRefreshMs)
   const sweep = setInterval(() => revocations.sweep(Date.now()), sweepMs)
   verifier.preload().catch((error: unknown) => log.warn('keys.awaited', { error }))
+  const dayKeeper =
+    store.days === undefined
+      ? undefined
+      : startDayKeeper({
+          days: store.days,
+          closesAfterHours: config.dayClosesAfterHours,
+          now: Date.now,
+          log,
+        })
+  // Once at the start: a machine that is off at night would never get to it.
+  void dayKeeper?.run(true)
 
   return {
     ready: { url: `${tls === undefined ? 'http' : 'https'}://${config.host}:${port}`, port },
@@ -152,6 +164,7 @@ async function start(config: IngestConfig): Promise<Running> {
       clearInterval(refresh)
       clearInterval(sweep)
       feed.stop()
+      await dayKeeper?.stop()
       await server.close()
       await intake.idle()
       await keeper.idle()

@@ -95,7 +95,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   libsql: ['provisioning/repository/'],
   pg: ['provisioning/repository/'],
   mqtt: ['agent/uplink.ts'],
-  'node-cron': ['agent/schedule.ts', 'provisioning/'],
+  'node-cron': ['agent/schedule.ts', 'ingest/day-keeper.ts', 'provisioning/'],
   picocolors: ['cli/'],
   pino: ['core/runtime/log.ts'],
   'prom-client': ['core/runtime/metrics.ts', 'broker/metrics.ts', 'ingest/metrics.ts'],

@@ -4,16 +4,12 @@ import type { DeviceId, Epoch } from '../../core/contract/device.ts'
 import { FleetError } from '../../core/contract/errors.ts'
 import type { QuarantineReason, Reading } from '../../core/contract/reading.ts'
 import type { WindowRun } from '../windows.ts'
+import { type DayBook, dayMs, dayOf, type TimeRange, without } from './day-book.ts'
 import type { Names } from './duckdb-names.ts'
 import { clocks, sensors } from './duckdb-schema.ts'
-import type {
-  DeviceSpan,
-  Instant,
-  QuarantineRecord,
-  SpanWindow,
-  StoredReading,
-  StoreReader,
-} from './store.ts'
+import { asTableRows, tableColumns } from './duckdb-segments.ts'
+import { coverOf, cutSpans, grainOf, mergeWindows, type SpanPiece, type WindowPart } from './span-windows.ts'
+import type { ClosedDay, Instant, QuarantineRecord, StoredReading, StoreReader } from './store.ts'
 
 /** Questions that may wait for a connection; more are told to come back. */
 const waitingMax = 64
@@ -25,41 +21,138 @@ const slicesMax = 16
 type Row = readonly unknown[]
 type Ask = (sql: string, values: Record<string, DuckDBValue>, signal?: AbortSignal) => Promise<readonly Row[]>
 
-const readingSelect = `SELECT r.device, r.timestamp_ms, r.occupied, r.capacity, r.entries_total, r.exits_total, r.clock,
-  r.sensor, r.received_at_ms, r.epoch, r.seq, r.credential FROM readings r`
+/** Scans of one question: what it leaves to readings is scattered at most over so many stretches of time. */
+const scansMax = 8
 
-export function createDuckDBReader(ask: Ask, names: Names): StoreReader {
+const readingColumns = `r.device, r.timestamp_ms, r.occupied, r.capacity, r.entries_total, r.exits_total, r.clock,
+  r.sensor, r.received_at_ms, r.epoch, r.seq, r.credential`
+
+export interface ReaderParts {
+  readonly names: Names
+  readonly book: DayBook
+  /** A file on this machine with a day's segment. */
+  readonly segmentFile: (day: ClosedDay) => Promise<string>
+}
+
+export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: ReaderParts): StoreReader {
   /** The spans of devices the database knows, as parameters of `spanRows`; undefined when it knows none of them. */
-  function spanValues(spans: readonly DeviceSpan[]) {
-    const known = spans.flatMap((span, index) => {
+  function spanValues(spans: readonly SpanPiece[]) {
+    const known = spans.flatMap((span) => {
       const device = names.knownDevice(span.deviceId)
-      return device === undefined ? [] : [{ ...span, index, device }]
+      return device === undefined ? [] : [{ ...span, device }]
     })
     // Also because DuckDB cannot tell the type of an empty list.
     if (known.length === 0) return undefined
     return {
-      spans: integers(known.map(({ index }) => index)),
+      spans: integers(known.map(({ span }) => span)),
       devices: integers(known.map(({ device }) => device)),
       froms: bigints(known.map(({ fromMs }) => fromMs)),
       tos: bigints(known.map(({ toMs }) => toMs)),
     }
   }
 
-  return {
+  /** Where the readings of a range are: in the table, and in segments of days that were taken out of it. */
+  async function sourceOf(days: readonly ClosedDay[]): Promise<string> {
+    if (days.length === 0) return 'readings'
+    const files = await Promise.all(days.map(segmentFile))
+    return `(SELECT ${tableColumns} FROM readings UNION ALL ${asTableRows(files)})`
+  }
+
+  /**
+   * A range in parts, in order: each day that is in a segment alone, and what lies between. A segment may have to be
+   * fetched from far away, and there may be more of them than fit on the disk.
+   */
+  function partsOf(range: TimeRange): { range: TimeRange; days: readonly ClosedDay[] }[] {
+    const inSegments = book.inSegments(range).map((day) => ({
+      range: {
+        fromMs: Math.max(range.fromMs, day.day * dayMs),
+        toMs: Math.min(range.toMs, (day.day + 1) * dayMs),
+      },
+      days: [day],
+    }))
+    const others = without(
+      range,
+      inSegments.map((part) => part.range),
+    ).map((part) => ({ range: part, days: [] }))
+    return [...inSegments, ...others].sort((a, b) => a.range.fromMs - b.range.fromMs)
+  }
+
+  /** Sums of readings of these pieces of spans, which all lie in the range. */
+  async function sumReadings(
+    { range, days }: { range: TimeRange; days: readonly ClosedDay[] },
+    pieces: readonly SpanPiece[],
+    runs: readonly WindowRun[],
+    signal: AbortSignal | undefined,
+  ): Promise<WindowPart[]> {
+    const among = spanValues(pieces.filter(({ fromMs, toMs }) => fromMs < range.toMs && range.fromMs < toMs))
+    if (among === undefined) return []
+    const rows = await ask(
+      `SELECT s.span, ${windowOf(runs, 'r.timestamp_ms')} AS w, count(r.occupied)::INTEGER, (count(*) - count(r.occupied))::INTEGER,
+         coalesce(sum(r.occupied), 0)::DOUBLE, min(r.occupied), max(r.occupied),
+         arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms),
+         min(r.timestamp_ms) FILTER (r.occupied IS NOT NULL), max(r.timestamp_ms) FILTER (r.occupied IS NOT NULL)
+       FROM ${await sourceOf(days)} r JOIN (${spanRows}) s
+         ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms
+       WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
+       GROUP BY ALL`,
+      { ...among, from: BigInt(range.fromMs), to: BigInt(range.toMs) },
+      signal,
+    )
+    return rows.map(windowRow)
+  }
+
+  /** The same from rollups. */
+  async function sumRollups(
+    pieces: readonly SpanPiece[],
+    runs: readonly WindowRun[],
+    grainMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<WindowPart[]> {
+    const among = spanValues(pieces)
+    const [cover] = coverOf(pieces, 1)
+    if (among === undefined || cover === undefined) return []
+    const days = book.closed.filter(({ day }) => (day + 1) * dayMs > cover.fromMs && day * dayMs < cover.toMs)
+    if (days.length === 0) return []
+    const rows = await ask(
+      `SELECT s.span, ${windowOf(runs, 'r.from_ms')} AS w, sum(r.counted)::INTEGER, sum(r.silent)::INTEGER, sum(r.sum)::DOUBLE,
+         min(r.min), max(r.max), arg_min(r.first, r.from_ms), arg_max(r.last, r.from_ms),
+         min(r.from_ms) FILTER (r.counted > 0), max(r.from_ms) FILTER (r.counted > 0)
+       FROM ${grainMs === dayMs ? 'rollups_1d' : 'rollups_15m'} r JOIN (${spanRows}) s
+         ON s.device = r.device AND r.from_ms >= s.from_ms AND r.from_ms < s.to_ms
+       JOIN (SELECT unnest($days::INTEGER[]) AS day, unnest($generations::INTEGER[]) AS generation) g
+         ON g.day = r.day AND g.generation = r.generation
+       WHERE r.from_ms >= $from AND r.from_ms < $to
+       GROUP BY ALL`,
+      {
+        ...among,
+        days: integers(days.map(({ day }) => day)),
+        generations: integers(days.map(({ generation }) => generation)),
+        from: BigInt(cover.fromMs),
+        to: BigInt(cover.toMs),
+      },
+      signal,
+    )
+    return rows.map(windowRow)
+  }
+
+  const reader: StoreReader = {
     async lookup(instants) {
       const found: StoredReading[] = []
       const slices = slicesOf(instants)
       for (const slice of slices.length > slicesMax ? [slices.flat()] : slices) {
         const devices = slice.map(({ deviceId }) => names.knownDevice(deviceId) ?? -1)
+        const days = new Set(slice.map(({ timestampMs }) => dayOf(timestampMs)))
+        const range = { fromMs: slice[0]?.timestampMs ?? 0, toMs: (slice.at(-1)?.timestampMs ?? 0) + 1 }
+        const source = await sourceOf(book.inSegments(range).filter(({ day }) => days.has(day)))
         const rows = await ask(
-          `${readingSelect} JOIN (SELECT DISTINCT unnest($devices::INTEGER[]) AS device, unnest($instants::BIGINT[]) AS at) q
+          `SELECT ${readingColumns} FROM ${source} r JOIN (SELECT DISTINCT unnest($devices::INTEGER[]) AS device, unnest($instants::BIGINT[]) AS at) q
              ON r.device = q.device AND r.timestamp_ms = q.at
            WHERE r.timestamp_ms BETWEEN $first AND $last AND r.device IN (${[...new Set(devices)].join()})`,
           {
             devices: integers(devices),
             instants: bigints(slice.map(({ timestampMs }) => timestampMs)),
-            first: BigInt(slice[0]?.timestampMs ?? 0),
-            last: BigInt(slice.at(-1)?.timestampMs ?? 0),
+            first: BigInt(range.fromMs),
+            last: BigInt(range.toMs - 1),
           },
         )
         for (const row of rows) found.push(readingOf(row, names))
@@ -68,47 +161,55 @@ export function createDuckDBReader(ask: Ask, names: Names): StoreReader {
     },
 
     async readings({ fromMs, toMs, spans, order, limit, after }, signal) {
-      const among = spans === undefined ? {} : spanValues(spans)
+      const among = spans === undefined ? {} : spanValues(spans.map((span, i) => ({ ...span, span: i })))
       if (among === undefined) return []
       const direction = order === 'asc' ? 'ASC' : 'DESC'
       const beyond = order === 'asc' ? '>' : '<'
-      const rows = await ask(
-        `${readingSelect} JOIN devices d ON d.device = r.device
-         ${spans === undefined ? '' : `JOIN (${spanRows}) s ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms`}
-         WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
-         ${after === undefined ? '' : `AND (r.timestamp_ms ${beyond} $afterMs OR (r.timestamp_ms = $afterMs AND d.device_id ${beyond} $afterDevice))`}
-         ORDER BY r.timestamp_ms ${direction}, d.device_id ${direction} LIMIT ${limit}`,
-        {
-          from: BigInt(fromMs),
-          to: BigInt(toMs),
-          ...among,
-          ...(after === undefined ? {} : { afterMs: BigInt(after.timestampMs), afterDevice: after.deviceId }),
-        },
-        signal,
-      )
-      return rows.map((row) => readingOf(row, names))
+      // Nothing before the place to go on from is looked for.
+      const range =
+        after === undefined
+          ? { fromMs, toMs }
+          : order === 'asc'
+            ? { fromMs: Math.max(fromMs, after.timestampMs), toMs }
+            : { fromMs, toMs: Math.min(toMs, after.timestampMs + 1) }
+      const parts = partsOf(range)
+      const found: StoredReading[] = []
+      for (const part of order === 'asc' ? parts : parts.reverse()) {
+        const rows = await ask(
+          `SELECT ${readingColumns} FROM ${await sourceOf(part.days)} r JOIN devices d ON d.device = r.device
+           ${spans === undefined ? '' : `JOIN (${spanRows}) s ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms`}
+           WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
+           ${after === undefined ? '' : `AND (r.timestamp_ms ${beyond} $afterMs OR (r.timestamp_ms = $afterMs AND d.device_id ${beyond} $afterDevice))`}
+           ORDER BY r.timestamp_ms ${direction}, d.device_id ${direction} LIMIT ${limit - found.length}`,
+          {
+            from: BigInt(part.range.fromMs),
+            to: BigInt(part.range.toMs),
+            ...among,
+            ...(after === undefined
+              ? {}
+              : { afterMs: BigInt(after.timestampMs), afterDevice: after.deviceId }),
+          },
+          signal,
+        )
+        for (const row of rows) found.push(readingOf(row, names))
+        if (found.length >= limit) break
+      }
+      return found
     },
 
     async windows(spans, runs, toMs, signal) {
       const [first] = runs
-      const among = spanValues(spans)
-      if (first === undefined || among === undefined) return []
-      const rows = await ask(
-        `SELECT s.span, ${windowOf(runs)} AS w, count(r.occupied)::INTEGER, (count(*) - count(r.occupied))::INTEGER,
-           coalesce(sum(r.occupied), 0)::DOUBLE, min(r.occupied), max(r.occupied),
-           arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms)
-         FROM readings r JOIN (${spanRows}) s
-           ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms
-         WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
-         GROUP BY ALL`,
-        {
-          ...among,
-          from: BigInt(first.fromMs),
-          to: BigInt(toMs),
-        },
-        signal,
-      )
-      return rows.map(windowRow)
+      if (first === undefined) return []
+      const grainMs = grainOf(runs)
+      const within = { fromMs: first.fromMs, toMs }
+      const rolledUp = grainMs === undefined ? [] : book.rolledUp(within.fromMs, within.toMs)
+      const pieces = cutSpans(spans, within, { rolledUp, grainMs: grainMs ?? 1 })
+      const parts: WindowPart[] = []
+      for (const part of coverOf(pieces.raw, scansMax).flatMap(partsOf))
+        for (const one of await sumReadings(part, pieces.raw, runs, signal)) parts.push(one)
+      if (grainMs !== undefined)
+        for (const one of await sumRollups(pieces.rolledUp, runs, grainMs, signal)) parts.push(one)
+      return mergeWindows(parts)
     },
 
     async quarantine({ deviceIds, reason, limit, after }, signal) {
@@ -129,6 +230,12 @@ export function createDuckDBReader(ask: Ask, names: Names): StoreReader {
       )
       return rows.map(quarantineRow)
     },
+  }
+  return {
+    ...reader,
+    lookup: (instants) => book.steady(() => reader.lookup(instants)),
+    readings: (...question) => book.steady(() => reader.readings(...question)),
+    windows: (...question) => book.steady(() => reader.windows(...question)),
   }
 }
 
@@ -179,10 +286,10 @@ const spanRows = `SELECT unnest($spans::INTEGER[]) AS span, unnest($devices::INT
   unnest($froms::BIGINT[]) AS from_ms, unnest($tos::BIGINT[]) AS to_ms`
 
 /** The number of the window an instant falls into. */
-function windowOf(runs: readonly WindowRun[]): string {
+function windowOf(runs: readonly WindowRun[], at: string): string {
   const cases = runs.map(
     ({ index, fromMs, stepMs, count }) =>
-      `WHEN r.timestamp_ms < ${fromMs + stepMs * count} THEN ${index} + (r.timestamp_ms - ${fromMs}) // ${stepMs}`,
+      `WHEN ${at} < ${fromMs + stepMs * count} THEN ${index} + (${at} - ${fromMs}) // ${stepMs}`,
   )
   return `(CASE ${cases.join(' ')} END)::INTEGER`
 }
@@ -251,7 +358,19 @@ function optional<Key extends string, Value>(key: Key, value: Value | undefined)
   return (value === undefined ? {} : { [key]: value }) as { [K in Key]?: Value } // the computed key is Key
 }
 
-function windowRow([span, window, count, silent, sum, min, max, first, last]: Row): SpanWindow {
+function windowRow([
+  span,
+  window,
+  count,
+  silent,
+  sum,
+  min,
+  max,
+  first,
+  last,
+  firstMs,
+  lastMs,
+]: Row): WindowPart {
   const orNull = (value: unknown) => (value === null ? null : Number(value))
   return {
     span: Number(span),
@@ -263,6 +382,8 @@ function windowRow([span, window, count, silent, sum, min, max, first, last]: Ro
     max: orNull(max),
     first: orNull(first),
     last: orNull(last),
+    firstMs: orNull(firstMs),
+    lastMs: orNull(lastMs),
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import {
   BIGINT,
+  BOOLEAN,
   type DuckDBAppender,
   DuckDBDataChunk,
   type DuckDBType,
@@ -39,7 +40,20 @@ CREATE TABLE IF NOT EXISTS quarantine (
 CREATE TABLE IF NOT EXISTS statuses (device_id VARCHAR PRIMARY KEY, received_at_ms BIGINT NOT NULL, body VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS lots (lot_id VARCHAR NOT NULL, body VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS assignments (device_id VARCHAR NOT NULL, lot_id VARCHAR NOT NULL, from_ms BIGINT NOT NULL, to_ms BIGINT);
+CREATE TABLE IF NOT EXISTS days (
+  day INTEGER NOT NULL, generation INTEGER NOT NULL, file VARCHAR NOT NULL, rows BIGINT NOT NULL, bytes BIGINT NOT NULL,
+  sha256 VARCHAR NOT NULL, is_stale BOOLEAN NOT NULL, archived INTEGER, kept VARCHAR NOT NULL);
+${rollupTable('rollups_15m')}
+${rollupTable('rollups_1d')}
 `
+
+/** Sums of a device in a window of UTC, of the generation of its day that they were made with. */
+function rollupTable(name: string): string {
+  return `CREATE TABLE IF NOT EXISTS ${name} (
+  day INTEGER NOT NULL, generation INTEGER NOT NULL, device INTEGER NOT NULL, from_ms BIGINT NOT NULL,
+  last_ms BIGINT NOT NULL, counted INTEGER NOT NULL, silent INTEGER NOT NULL, sum BIGINT NOT NULL,
+  min INTEGER, max INTEGER, first INTEGER, last INTEGER);`
+}
 
 /** Numbers in the database are indexes into these: only ever append. */
 export const outcomes = [
@@ -74,6 +88,10 @@ export function bigint<Row>(of: (row: Row) => number | undefined): Column<Row> {
 
 export function text<Row>(of: (row: Row) => string | null | undefined): Column<Row> {
   return { type: VARCHAR, of: (row) => of(row) ?? null }
+}
+
+export function boolean<Row>(of: (row: Row) => boolean): Column<Row> {
+  return { type: BOOLEAN, of }
 }
 
 /** A value out of a fixed list, as its index. */

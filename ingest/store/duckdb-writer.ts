@@ -2,10 +2,12 @@
 import type { DuckDBAppender, DuckDBConnection } from '@duckdb/node-api'
 import type { DeviceId } from '../../core/contract/device.ts'
 import type { LedgerRow } from '../ledger.ts'
+import type { DayBook, TimeRange } from './day-book.ts'
 import { credentialColumns, deviceColumns, epochColumns, type Names } from './duckdb-names.ts'
 import {
   appendRows,
   bigint,
+  boolean,
   type Column,
   choice,
   clocks,
@@ -14,11 +16,19 @@ import {
   sensors,
   text,
 } from './duckdb-schema.ts'
-import type { DeviceStatus, QuarantineEntry, QuarantineRecord, StoreBatch, StoredReading } from './store.ts'
+import type {
+  ClosedDay,
+  DeviceStatus,
+  QuarantineEntry,
+  QuarantineRecord,
+  StoreBatch,
+  StoredReading,
+} from './store.ts'
 
 export interface WriterOptions {
   readonly connection: DuckDBConnection
   readonly names: Names
+  readonly book: DayBook
   /** Entries of a device in quarantine that keep their content. */
   readonly quarantinePerDeviceMax: number
 }
@@ -33,6 +43,8 @@ export class DuckDBWriter {
   readonly #appenders = new Map<string, DuckDBAppender>()
   /** Contents kept in quarantine, of the devices that have sent something there. */
   readonly #shares = new Map<DeviceId, number>()
+  /** Resolves when the last of those who wait for the connection is done with it. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: WriterOptions) {
     this.#options = options
@@ -42,9 +54,15 @@ export class DuckDBWriter {
 
   /** Either all of it is durable when this resolves, or nothing of it is there when it rejects. */
   async commit(batch: StoreBatch): Promise<void> {
-    const { names } = this.#options
+    await this.#inTurn(() => this.#commit(batch))
+  }
+
+  async #commit(batch: StoreBatch): Promise<void> {
+    const { names, book } = this.#options
     const ledger = [...batch.ledger]
+    const stale = book.touch(instantsOf(batch.readings))
     await this.#transaction(async () => {
+      await this.#saveDays(stale)
       await this.#append('readings', this.#readingColumns, batch.readings)
       await this.#append('ledger', this.#ledgerColumns, ledger)
       await this.#append('epoch_ends', endColumns(names), batch.ends)
@@ -56,16 +74,54 @@ export class DuckDBWriter {
       for (const status of batch.statuses) await this.#status(status)
     })
     names.saved()
+    for (const day of stale) book.put(day)
     this.ledgerRowCount += ledger.length
   }
 
   async compact(rows: Iterable<LedgerRow>): Promise<void> {
     const ledger = [...rows]
-    await this.#transaction(async () => {
-      await this.#options.connection.run('DELETE FROM ledger')
-      await this.#append('ledger', this.#ledgerColumns, ledger)
-    })
+    await this.#inTurn(() =>
+      this.#transaction(async () => {
+        await this.#options.connection.run('DELETE FROM ledger')
+        await this.#append('ledger', this.#ledgerColumns, ledger)
+      }),
+    )
     this.ledgerRowCount = ledger.length
+  }
+
+  /**
+   * Between two commits. What `save` is given becomes durable, and known to questions, as a whole.
+   * @param save days as they are from now on, and the range of which readings leave the table with that
+   */
+  async exclusive<T>(
+    work: (save: (day: ClosedDay, leaving?: TimeRange) => Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    const { book, connection } = this.#options
+    const save = async (day: ClosedDay, leaving: TimeRange | undefined) => {
+      await this.#transaction(async () => {
+        if (leaving !== undefined)
+          await connection.run(
+            `DELETE FROM readings WHERE timestamp_ms >= ${leaving.fromMs} AND timestamp_ms < ${leaving.toMs}`,
+          )
+        await this.#saveDays([day])
+      })
+      book.put(day)
+    }
+    return this.#inTurn(() =>
+      work((day, leaving) => (leaving === undefined ? save(day, leaving) : book.move(save(day, leaving)))),
+    )
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined) // its own caller hears of it
+    return mine
+  }
+
+  async #saveDays(days: readonly ClosedDay[]): Promise<void> {
+    if (days.length === 0) return
+    await this.#options.connection.run(`DELETE FROM days WHERE day IN (${days.map(({ day }) => day).join()})`)
+    await this.#append('days', dayColumns, days)
   }
 
   async #transaction(write: () => Promise<void>): Promise<void> {
@@ -144,6 +200,10 @@ export class DuckDBWriter {
   }
 }
 
+function* instantsOf(readings: readonly StoredReading[]): Iterable<number> {
+  for (const { reading } of readings) yield reading.timestampMs
+}
+
 /** The parameter `incoming`, a JSON array of ids and counts, as rows. */
 const incomingCounts = `
   SELECT unnest(e, max_depth := 2)
@@ -162,6 +222,18 @@ const quarantineColumns: readonly Column<QuarantineRecord>[] = [
   text(({ content }) => content),
   text(({ contentHash }) => contentHash),
   integer(({ storedOccupied }) => storedOccupied),
+]
+
+const dayColumns: readonly Column<ClosedDay>[] = [
+  integer(({ day }) => day),
+  integer(({ generation }) => generation),
+  text(({ file }) => file),
+  bigint(({ rows }) => rows),
+  bigint(({ bytes }) => bytes),
+  text(({ sha256 }) => sha256),
+  boolean(({ isStale }) => isStale),
+  integer(({ archived }) => archived),
+  text(({ kept }) => kept),
 ]
 
 function readingColumns(names: Names): Column<StoredReading>[] {

@@ -2,14 +2,18 @@
  * The DuckDB store: everything in one file, which one process owns.
  * Writing and reading are in `duckdb-writer.ts` and `duckdb-reader.ts`; here it is opened, loaded and closed.
  */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
 import type { Assignment, Lot } from '../../core/contract/registry.ts'
+import { DayBook, dayMs } from './day-book.ts'
+import { createDuckDBDays } from './duckdb-days.ts'
 import { Names } from './duckdb-names.ts'
 import { createDuckDBReader, openReaders } from './duckdb-reader.ts'
 import { appendRows, bigint, outcomes, schema, schemaVersion, text } from './duckdb-schema.ts'
 import { DuckDBWriter } from './duckdb-writer.ts'
-import type { Store } from './store.ts'
+import type { ClosedDay, Store } from './store.ts'
 
 export interface DuckDBOptions {
   readonly file: string
@@ -17,6 +21,13 @@ export interface DuckDBOptions {
   readonly memoryMax: string
   readonly threads: number
   readonly quarantinePerDeviceMax: number
+  /** Where closed days are kept as Parquet. */
+  readonly segmentsDir: string
+  /**
+   * A file on this machine with the segment of a day that is there no more.
+   * @throws FleetError `store.unavailable`
+   */
+  readonly recall?: (day: ClosedDay) => Promise<string>
 }
 
 /** Analysts' questions answered at once. */
@@ -40,12 +51,15 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
   await checkVersion()
   const names = new Names()
   await names.load(connection)
-  const writer = new DuckDBWriter({ ...options, connection, names })
+  const book = await loadBook()
+  const writer = new DuckDBWriter({ ...options, connection, names, book })
+  const parts = { names, book, segmentFile }
   const readers = await openReaders(database, readersMax)
-  const reader = createDuckDBReader((...question) => readers.ask(...question).catch(rethrow), names)
+  const reader = createDuckDBReader((...question) => readers.ask(...question).catch(rethrow), parts)
   // Intake looks things up on a connection of its own: it never waits behind analysts.
   const ownReader = await openReaders(database, 1)
-  const { lookup } = createDuckDBReader((...question) => ownReader.ask(...question).catch(rethrow), names)
+  const { lookup } = createDuckDBReader((...question) => ownReader.ask(...question).catch(rethrow), parts)
+  const daysConnection = await database.connect()
   // Apart from the writer: a change of places must not end up in a batch's transaction.
   const placesConnection = await database.connect()
 
@@ -63,9 +77,42 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       )
   }
 
+  async function loadBook(): Promise<DayBook> {
+    const closed = (await rowsOf('SELECT * FROM days')).map(dayRow)
+    const open = await rowsOf(
+      `SELECT DISTINCT timestamp_ms // ${dayMs} FROM readings WHERE timestamp_ms // ${dayMs} NOT IN (SELECT day FROM days)`,
+    )
+    return new DayBook(
+      // A segment that went missing is written anew: the table has all of it.
+      closed.map((day) => (day.kept === 'table' && !isThere(day) ? { ...day, isStale: true } : day)),
+      open.map(([day]) => Number(day)),
+    )
+  }
+
+  function isThere({ file, bytes }: ClosedDay): boolean {
+    return statSync(join(options.segmentsDir, file), { throwIfNoEntry: false })?.size === bytes
+  }
+
+  async function segmentFile(day: ClosedDay): Promise<string> {
+    if (isThere(day)) return join(options.segmentsDir, day.file)
+    if (options.recall === undefined)
+      throw new FleetError(
+        'store.unavailable',
+        `the segment ${day.file} is not here, and there is no archive`,
+      )
+    return options.recall(day)
+  }
+
   return {
     ...reader,
     lookup,
+    days: createDuckDBDays({
+      connection: daysConnection,
+      writer,
+      book,
+      segmentsDir: options.segmentsDir,
+      segmentFile,
+    }),
     get ledgerRowCount() {
       return writer.ledgerRowCount
     },
@@ -73,7 +120,14 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
     async load() {
       const ledger = await rowsOf('SELECT epoch, from_seq, to_seq, outcome, reason FROM ledger')
       const ends = await rowsOf('SELECT epoch, last_seq FROM epoch_ends')
-      const highs = await rowsOf('SELECT device, max(timestamp_ms) FROM readings GROUP BY device')
+      // Of days that were taken out of the table, rollups still know.
+      const highs = await rowsOf(
+        `SELECT device, max(at_ms) FROM (
+           SELECT device, max(timestamp_ms) AS at_ms FROM readings GROUP BY device
+           UNION ALL
+           SELECT device, max(last_ms) FROM rollups_1d r JOIN days d ON d.day = r.day AND d.generation = r.generation
+           GROUP BY device) GROUP BY device`,
+      )
       writer.ledgerRowCount = ledger.length
       return {
         ledger: ledger.map(([epoch, fromSeq, toSeq, outcome, reason]) => {
@@ -137,9 +191,25 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       readers.close()
       ownReader.close()
       placesConnection.closeSync()
+      daysConnection.closeSync()
       connection.closeSync()
       database.closeSync()
     },
+  }
+}
+
+function dayRow(row: readonly unknown[]): ClosedDay {
+  const [day, generation, file, rows, bytes, sha256, isStale, archived, kept] = row
+  return {
+    day: Number(day),
+    generation: Number(generation),
+    file: String(file),
+    rows: Number(rows),
+    bytes: Number(bytes),
+    sha256: String(sha256),
+    isStale: isStale === true,
+    archived: archived === null ? undefined : Number(archived),
+    kept: kept as ClosedDay['kept'], // written from one
   }
 }
 

@@ -34,6 +34,7 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
 
   return {
     ...reader,
+    days: undefined,
     get ledgerRowCount() {
       return writer.ledgerRowCount
     },

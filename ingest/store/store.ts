@@ -114,6 +114,53 @@ export interface QuarantineQuestion {
   readonly after: { readonly receivedAtMs: number; readonly id: string } | undefined
 }
 
+/**
+ * A day (UTC) whose readings are in a file of their own, its segment, and summed up in rollups.
+ * It stays where it is in the table, too, until retention takes it out.
+ */
+export interface ClosedDay {
+  /** Whole days since 1970-01-01. */
+  readonly day: number
+  /** Counts how often it was closed: readings that come later make it stale, and closing it again makes another segment. */
+  readonly generation: number
+  /** Its segment, relative to the folder of segments; empty when it had no readings left to keep. */
+  readonly file: string
+  readonly rows: number
+  readonly bytes: number
+  /** Of the segment, in hex. */
+  readonly sha256: string
+  /** Readings came since: they are in the table alone. */
+  readonly isStale: boolean
+  /** The generation that the archive holds. */
+  readonly archived: number | undefined
+  /** Where its readings are: in the table, too; in the segment alone (which the archive holds); nowhere any more. */
+  readonly kept: 'table' | 'segment' | 'nothing'
+}
+
+/** Days as wholes: what is done with them when they are over. One call at a time. */
+export interface Days {
+  /** Every closed day, oldest first. */
+  closed(): readonly ClosedDay[]
+  /** Days that have readings and were never closed, oldest first. */
+  open(): readonly number[]
+  /** Writes a day's segment and rollups; at the end, in one transaction, they take the place of those before. */
+  close(day: number): Promise<ClosedDay>
+  /** The archive holds this generation. */
+  setArchived(day: number, generation: number): Promise<void>
+  /**
+   * Takes the readings of a day out of the table.
+   * @returns false when readings have come since it was closed: then nothing is taken
+   */
+  evict(day: number, kept: 'segment' | 'nothing'): Promise<boolean>
+  /**
+   * Writes to a new Parquet file everything that the segments returned with it do not hold, as of one moment:
+   * both together are all readings, each once. Columns as in a segment.
+   */
+  snapshot(file: string): Promise<readonly ClosedDay[]>
+  /** Removes files of segments that nothing names any more and that are older than a day. */
+  sweep(nowMs: number): Promise<void>
+}
+
 /** Reads are ended by the signal: the client has left. */
 export interface StoreReader {
   /** What is stored at these instants; those without a reading are left out. */
@@ -146,6 +193,8 @@ export interface Store extends StoreReader {
   loadPlaces(): Promise<{ readonly lots: readonly Lot[]; readonly assignments: readonly Assignment[] }>
   /** Replaces what is kept of lots and assignments. */
   savePlaces(lots: readonly Lot[], assignments: readonly Assignment[]): Promise<void>
+  /** Undefined: this store closes no days. */
+  readonly days: Days | undefined
   /** Rejects with `store.unavailable` when nothing can be read. */
   check(): Promise<void>
   close(): Promise<void>

@@ -224,6 +224,7 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
         })
         const duck = await openDuckDB({
           file: ':memory:',
+          segmentsDir: '/nowhere',
           memoryMax: '200MB',
           threads: 1,
           quarantinePerDeviceMax: 1,

@@ -31,7 +31,14 @@ async function startDuckDB(): Promise<Engine> {
       const folder = makeDataDir()
       const file = join(folder.path, 'readings.duckdb')
       return {
-        open: () => openDuckDB({ file, memoryMax: '200MB', threads: 1, quarantinePerDeviceMax }),
+        open: () =>
+          openDuckDB({
+            file,
+            segmentsDir: join(folder.path, 'segments'),
+            memoryMax: '200MB',
+            threads: 1,
+            quarantinePerDeviceMax,
+          }),
         remove: folder.remove,
       }
     },

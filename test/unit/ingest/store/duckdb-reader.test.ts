@@ -1,14 +1,20 @@
 import { expect, test } from 'vitest'
 import type { DeviceId } from '../../../../core/contract/device.ts'
+import { DayBook } from '../../../../ingest/store/day-book.ts'
 import { Names } from '../../../../ingest/store/duckdb-names.ts'
 import { createDuckDBReader } from '../../../../ingest/store/duckdb-reader.ts'
 
 test('looks up many instants far apart with few questions', async () => {
   const questions: string[] = []
-  const reader = createDuckDBReader(async (sql) => {
+  const ask = async (sql: string) => {
     questions.push(sql)
     return []
-  }, new Names())
+  }
+  const reader = createDuckDBReader(ask, {
+    names: new Names(),
+    book: new DayBook([], []),
+    segmentFile: () => Promise.reject(new Error('there is none')),
+  })
 
   await reader.lookup(
     Array.from({ length: 500 }, (_, i) => ({ deviceId: 'a' as DeviceId, timestampMs: i * 7 * 3600_000 })),

@@ -1,0 +1,217 @@
+/**
+ * Days as wholes in DuckDB: segments, rollups, and what is taken out of the table.
+ *
+ * The long part of closing a day (writing its file and its sums) is done beside the commits, from one snapshot, and is
+ * of no account until a single row of `days` says so. That row is written between two commits: whatever was committed
+ * since the snapshot has been noticed by then (`DayBook`), and the day is stale from the start. A kill leaves a file and
+ * sums that no row names; the next closing of the day removes the sums, `sweep` the file.
+ */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { DuckDBConnection } from '@duckdb/node-api'
+import { type DayBook, dayMs, type TimeRange, without } from './day-book.ts'
+import { asSegmentRows, asTableRows, parquetOptions, quoted, tableColumns } from './duckdb-segments.ts'
+import type { DuckDBWriter } from './duckdb-writer.ts'
+import { rollupGrainMs } from './span-windows.ts'
+import type { ClosedDay, Days } from './store.ts'
+
+export interface DuckDBDaysOptions {
+  /** Of its own: what it does takes long. */
+  readonly connection: DuckDBConnection
+  readonly writer: DuckDBWriter
+  readonly book: DayBook
+  readonly segmentsDir: string
+  /** A file on this machine with a day's segment. */
+  readonly segmentFile: (day: ClosedDay) => Promise<string>
+}
+
+/** A file that no row names is left alone for so long: somebody may be reading the segment before. */
+const leftoverMs = dayMs
+
+export function createDuckDBDays({
+  connection,
+  writer,
+  book,
+  segmentsDir,
+  segmentFile,
+}: DuckDBDaysOptions): Days {
+  /** All readings of a day, wherever they are. */
+  async function sourceOf(before: ClosedDay | undefined): Promise<string> {
+    if (before?.kept !== 'segment') return 'readings'
+    return `(SELECT ${tableColumns} FROM readings UNION ALL ${asTableRows([await segmentFile(before)])})`
+  }
+
+  /** No row names this segment any more, and somebody may be reading it: from now on it is a leftover. */
+  async function letGo(day: ClosedDay | undefined): Promise<void> {
+    if (day === undefined || day.file === '') return
+    const now = new Date()
+    await utimes(join(segmentsDir, day.file), now, now).catch(() => undefined) // it was not here
+  }
+
+  async function transaction<T>(work: () => Promise<T>): Promise<T> {
+    await connection.run('BEGIN')
+    try {
+      const result = await work()
+      await connection.run('COMMIT')
+      return result
+    } catch (error) {
+      await connection.run('ROLLBACK').catch(() => undefined) // a failed COMMIT has rolled back already
+      throw error
+    }
+  }
+
+  /** Segment and sums of one snapshot. @returns the number of readings */
+  async function write(day: number, generation: number, path: string): Promise<number> {
+    const before = book.get(day)
+    const source = await sourceOf(before)
+    const condition = within(rangeOf(day))
+    return transaction(async () => {
+      for (const table of ['rollups_15m', 'rollups_1d'])
+        await connection.run(
+          `DELETE FROM ${table} WHERE day = ${day} AND generation <> ${before?.generation ?? 0}`,
+        )
+      const copied = await connection.runAndReadAll(
+        `COPY (${asSegmentRows(source, condition)}) TO ${quoted(path)} ${parquetOptions}`,
+      )
+      await connection.run(
+        `INSERT INTO rollups_15m
+         SELECT ${day}, ${generation}, r.device, r.timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs} AS from_ms,
+           max(r.timestamp_ms), count(r.occupied), count(*) - count(r.occupied), coalesce(sum(r.occupied), 0),
+           min(r.occupied), max(r.occupied), arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms)
+         FROM ${source} r WHERE ${condition} GROUP BY ALL ORDER BY from_ms, r.device`,
+      )
+      await connection.run(
+        `INSERT INTO rollups_1d
+         SELECT day, generation, device, ${day * dayMs}, max(last_ms), sum(counted), sum(silent), sum(sum), min(min),
+           max(max), arg_min(first, from_ms), arg_max(last, from_ms)
+         FROM rollups_15m WHERE day = ${day} AND generation = ${generation} GROUP BY ALL ORDER BY device`,
+      )
+      return Number(copied.getRowsJS()[0]?.[0] ?? 0)
+    })
+  }
+
+  async function close(day: number): Promise<ClosedDay> {
+    const before = book.get(day)
+    const generation = (before?.generation ?? 0) + 1
+    const name = new Date(day * dayMs).toISOString().slice(0, 10)
+    const file = join(name.slice(0, 4), `${name}.${generation}.parquet`)
+    const path = join(segmentsDir, file)
+    await mkdir(dirname(path), { recursive: true })
+    book.begin(day)
+    try {
+      const rows = await write(day, generation, `${path}.tmp`)
+      const { bytes, sha256 } = await keep(`${path}.tmp`, path)
+      return await writer.exclusive(async (save) => {
+        const isTouched = book.end(day)
+        // The table has only what came late, and may have more by now: the next closing takes it all.
+        if (before?.kept === 'segment' && isTouched) return before
+        const record: ClosedDay = {
+          day,
+          generation,
+          file,
+          rows,
+          bytes,
+          sha256,
+          isStale: isTouched,
+          archived: before?.archived,
+          kept: before?.kept === 'segment' ? 'segment' : 'table',
+        }
+        await save(record, before?.kept === 'segment' ? rangeOf(day) : undefined)
+        await letGo(before)
+        return record
+      })
+    } finally {
+      book.end(day)
+    }
+  }
+
+  return {
+    closed: () => book.closed,
+    open: () => book.open,
+    close,
+
+    async setArchived(day, generation) {
+      await writer.exclusive(async (save) => {
+        const record = book.get(day)
+        if (record !== undefined) await save({ ...record, archived: generation })
+      })
+    },
+
+    async evict(day, kept) {
+      return writer.exclusive(async (save) => {
+        const record = book.get(day)
+        if (record === undefined || record.isStale || record.kept !== 'table') return false
+        await save({ ...record, kept }, rangeOf(day))
+        await letGo(record)
+        return true
+      })
+    },
+
+    async snapshot(file) {
+      let segments: readonly ClosedDay[] = []
+      await writer.exclusive(async () => {
+        segments = book.closed.filter(
+          ({ kept, isStale }) => kept === 'segment' || (kept === 'table' && !isStale),
+        )
+        await connection.run('BEGIN')
+        // The snapshot is taken by the first look at the database, not by BEGIN.
+        await connection.run('SELECT * FROM meta')
+      })
+      const held = segments.filter(({ kept }) => kept === 'table').map(({ day }) => rangeOf(day))
+      const always = { fromMs: Number.MIN_SAFE_INTEGER, toMs: Number.MAX_SAFE_INTEGER }
+      const ranges = without(always, held).map((range) => `(${within(range)})`)
+      try {
+        await connection.run(
+          `COPY (${asSegmentRows('readings', ranges.join(' OR '))}) TO ${quoted(file)} ${parquetOptions}`,
+        )
+      } finally {
+        await connection.run('ROLLBACK').catch(() => undefined) // a fault has rolled back already
+      }
+      return segments.filter(({ rows }) => rows > 0)
+    },
+
+    async sweep(nowMs) {
+      const named = new Set(book.closed.filter(({ kept }) => kept === 'table').map(({ file }) => file))
+      const found = await readdir(segmentsDir, { recursive: true, withFileTypes: true }).catch(() => [])
+      for (const entry of found) {
+        const path = join(entry.parentPath, entry.name)
+        if (!entry.isFile() || named.has(path.slice(segmentsDir.length + 1))) continue
+        const { mtimeMs } = await stat(path)
+        if (nowMs - mtimeMs > leftoverMs) await rm(path, { force: true })
+      }
+    },
+  }
+}
+
+function rangeOf(day: number): TimeRange {
+  return { fromMs: day * dayMs, toMs: (day + 1) * dayMs }
+}
+
+function within({ fromMs, toMs }: TimeRange): string {
+  return `r.timestamp_ms >= ${fromMs} AND r.timestamp_ms < ${toMs}`
+}
+
+/** Gives a file its name once it is on disk, and learns its size and checksum on the way. */
+async function keep(temporary: string, path: string): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  for await (const chunk of createReadStream(temporary, { highWaterMark: 1 << 20 })) {
+    hash.update(chunk as Buffer) // no encoding is set
+    bytes += (chunk as Buffer).length
+  }
+  await sync(temporary)
+  await rename(temporary, path)
+  await sync(dirname(path))
+  return { bytes, sha256: hash.digest('hex') }
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
