@@ -4,10 +4,11 @@
  */
 import type { Revocations } from '../core/auth/revocations.ts'
 import { type DeviceId, parseDeviceId } from '../core/contract/device.ts'
+import { parseReply } from '../core/contract/downlink.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { FeedEvent } from '../core/contract/feed.ts'
 import { frameHead } from '../core/contract/handover.ts'
-import { authzInfoTopic } from '../core/contract/topic.ts'
+import { authzInfoTopic, parseTopic } from '../core/contract/topic.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { Attempts } from './attempts.ts'
 import type { Authenticator, DevicePrincipal } from './authenticate.ts'
@@ -15,10 +16,12 @@ import { type Rights, rightsOf } from './authorize.ts'
 import type { BarredDevices } from './barred.ts'
 import { Connections } from './connections.ts'
 import { type ConnectionDecision, ConnectionDecisions } from './decisions.ts'
-import type { ConnectRequest, EngineHooks, Link } from './engine/engine.ts'
+import type { Downlink, Receiver } from './downlink.ts'
+import type { ConnectRequest, Delivered, EngineHooks, Link, Taken } from './engine/engine.ts'
 import type { Handover, HandoverOwner } from './handover.ts'
 import { LineBudget } from './line-budget.ts'
 import type { BrokerMetrics } from './metrics.ts'
+import type { Outcomes } from './outcomes.ts'
 import { Takeovers } from './takeovers.ts'
 import { Turns } from './turns.ts'
 
@@ -28,11 +31,13 @@ export interface GateOptions {
   readonly revocations: Revocations
   readonly barred: BarredDevices
   readonly handover: Handover
+  readonly downlink: Pick<Downlink, 'subscribed' | 'closed' | 'sweep'>
+  readonly outcomes: Pick<Outcomes, 'answered'>
   /** False while nobody can say what has been revoked. */
   readonly isFeedKnown: () => boolean
   readonly skewSec: number
   readonly log: Log
-  readonly metrics: Pick<BrokerMetrics, 'refused'>
+  readonly metrics: Pick<BrokerMetrics, 'refused' | 'replied'>
   /** Unix milliseconds. */
   readonly now: () => number
   /** Monotonic milliseconds. */
@@ -43,6 +48,9 @@ export interface GateOptions {
 const authenticationsAtOnce = 64
 /** Refusals are strangers' doing: so many of them are written a second. */
 const refusalLinesPerSec = 50
+const replyLinesPerSec = 10
+/** Replies of one device that provisioning has not answered for; a device has few commands at a time. */
+const repliesPerDeviceMax = 16
 
 /** One connection as operators see it. */
 export interface ConnectionView {
@@ -60,6 +68,7 @@ export class Gate implements EngineHooks<Peer> {
   readonly #decisions = new ConnectionDecisions()
   readonly #turns = new Turns(authenticationsAtOnce)
   readonly #refusalLines = new LineBudget(refusalLinesPerSec)
+  readonly #replyLines = new LineBudget(replyLinesPerSec)
   /** Devices whose CONNECT is being decided, so that two at once are decided one after the other. */
   readonly #admitting = new Map<DeviceId, Promise<unknown>>()
 
@@ -146,7 +155,7 @@ export class Gate implements EngineHooks<Peer> {
     topic: string,
     payload: Uint8Array,
     packet: { packetId: number; qos: 0 | 1; retain: boolean },
-  ): void {
+  ): Taken {
     const head = peer.headFor(topic, packet)
     if (head !== undefined) {
       this.#options.handover.offer(peer, {
@@ -155,7 +164,12 @@ export class Gate implements EngineHooks<Peer> {
         receivedAtMs: this.#options.now(),
         payload,
       })
-    } else if (topic === authzInfoTopic && packet.qos === 1 && peer.rights.mayPublish(topic, packet)) {
+      return 'held'
+    }
+    const kind = peer.rights.mayPublish(topic, packet) ? parseTopic(topic)?.kind : undefined
+    if (kind === 'replies') {
+      this.#reply(peer, payload, packet.packetId)
+    } else if (kind === authzInfoTopic && packet.qos === 1) {
       void this.#renew(peer, new TextDecoder('latin1').decode(payload), packet.packetId)
     } else {
       this.#options.log.info('publish.refused', {
@@ -166,6 +180,52 @@ export class Gate implements EngineHooks<Peer> {
       })
       peer.link.close('topic is not among its rights')
     }
+    return 'apart'
+  }
+
+  /**
+   * What a device says became of a command. PUBACK when provisioning has it, or will never take it; while provisioning
+   * is away it is tried until the deadline, then the connection is closed and the device brings it again.
+   */
+  #reply(peer: Peer, payload: Uint8Array, packetId: number): void {
+    const { deviceId, link } = peer
+    const reply = parseReply(payload)
+    if (reply === undefined) {
+      this.#passOver(deviceId, 'unreadable', { bytes: payload.length })
+      link.acknowledge(packetId)
+      return
+    }
+    if (peer.replies >= repliesPerDeviceMax) {
+      link.close('too many replies at once')
+      return
+    }
+    const { v: _, commandId, state, ...said } = reply
+    peer.replies++
+    this.#options.outcomes
+      .answered(commandId, { deviceId, state, reply: said })
+      .then(
+        (answer) => {
+          if (answer === 'taken') this.#options.metrics.replied('taken')
+          else this.#passOver(deviceId, 'foreign', { commandId })
+          link.acknowledge(packetId)
+        },
+        () => {
+          this.#options.metrics.replied('failed')
+          link.close('a reply could not be handed over')
+        },
+      )
+      .finally(() => {
+        peer.replies--
+      })
+  }
+
+  /** A device may send what it likes: so many lines, and a count. */
+  #passOver(deviceId: DeviceId, outcome: 'unreadable' | 'foreign', what: Record<string, unknown>): void {
+    this.#options.metrics.replied(outcome)
+    const linesLeftOut = this.#replyLines.take(this.#options.nowMs())
+    if (linesLeftOut === undefined) return
+    const leftOut = linesLeftOut === 0 ? {} : { linesLeftOut }
+    this.#options.log.info('reply.passed_over', { deviceId, outcome, ...what, ...leftOut })
   }
 
   maySubscribe(peer: Peer, filter: string, qos: 0 | 1 | 2): boolean {
@@ -175,12 +235,21 @@ export class Gate implements EngineHooks<Peer> {
     return isAllowed
   }
 
+  subscribed(peer: Peer): void {
+    this.#options.downlink.subscribed(peer)
+  }
+
+  /** RFC 9431 §3.2: asked for each delivery, since rights, and the token, may have ended since the SUBSCRIBE. */
   mayReceive(peer: Peer, topic: string): boolean {
-    return peer.rights.maySubscribe(topic, 0) && !this.#isVoid(peer.principal)
+    const endsAtMs = (peer.principal.expiresAtSec + this.#options.skewSec) * 1000
+    return (
+      peer.rights.maySubscribe(topic, 0) && endsAtMs > this.#options.now() && !this.#isVoid(peer.principal)
+    )
   }
 
   closed(peer: Peer, reason: string): void {
     this.#connections.remove(peer)
+    this.#options.downlink.closed(peer)
     this.#options.log.info('device.disconnected', { deviceId: peer.deviceId, reason })
     this.#note(peer.deviceId, { outcome: 'closed', reason, remoteAddress: peer.link.remoteAddress })
   }
@@ -230,6 +299,7 @@ export class Gate implements EngineHooks<Peer> {
       peer.link.close('token expired')
     this.#options.revocations.sweep(nowMs)
     this.#takeovers.sweep(nowMs)
+    this.#options.downlink.sweep()
   }
 
   /** After the feed has said something that bears on who may stay: cuts whoever stands on what is void now. */
@@ -283,13 +353,15 @@ export class Gate implements EngineHooks<Peer> {
 }
 
 /** An admitted connection: whose it is, what it may do, and where its acknowledgements go. */
-export class Peer implements HandoverOwner {
+export class Peer implements HandoverOwner, Receiver {
   readonly deviceId: DeviceId
   readonly link: Link
   readonly connectedAtMs: number
   #principal: DevicePrincipal
   #rights: Rights
-  /** The frame head of each topic it has published to; at most the three kinds a device has. */
+  /** Replies that provisioning has not answered for. */
+  replies = 0
+  /** The frame head of each topic it has published to; at most the two kinds that ingest gets. */
   readonly #heads = new Map<string, Uint8Array>()
 
   constructor(principal: DevicePrincipal, link: Link, nowMs: number) {
@@ -319,7 +391,8 @@ export class Peer implements HandoverOwner {
   headFor(topic: string, packet: { qos: 0 | 1; retain: boolean }): Uint8Array | undefined {
     const known = packet.qos === 1 && !packet.retain ? this.#heads.get(topic) : undefined
     if (known !== undefined) return known
-    if (topic === authzInfoTopic || !this.#rights.mayPublish(topic, packet)) return undefined
+    if (topic === authzInfoTopic || topic.endsWith('/replies')) return undefined
+    if (!this.#rights.mayPublish(topic, packet)) return undefined
     const head = frameHead({
       deviceId: this.deviceId,
       credentialId: this.#principal.credentialId ?? '',
@@ -327,6 +400,10 @@ export class Peer implements HandoverOwner {
     })
     if (packet.qos === 1) this.#heads.set(topic, head)
     return head
+  }
+
+  deliver(topic: string, payload: Uint8Array, acknowledged: () => void): Delivered {
+    return this.link.deliver(topic, payload, acknowledged)
   }
 
   settled(packetId: number): void {

@@ -23,12 +23,14 @@ import { Attempts } from './attempts.ts'
 import { createAuthenticator } from './authenticate.ts'
 import { BarredDevices } from './barred.ts'
 import { type BrokerConfig, readBrokerConfig } from './config.ts'
+import { Downlink } from './downlink.ts'
 import { createAedesEngine } from './engine/aedes.ts'
 import { Gate } from './gate.ts'
 import { Handover } from './handover.ts'
 import { createIngestLink } from './ingest-link.ts'
 import { listenMqtt, parsePeers } from './listeners.ts'
 import { createBrokerMetrics } from './metrics.ts'
+import { createOutcomes } from './outcomes.ts'
 import { Pending } from './pending.ts'
 import { addRoutes } from './routes.ts'
 
@@ -97,6 +99,8 @@ async function start(config: BrokerConfig): Promise<Running> {
     bufferBytesHard: config.bufferBytesHard,
     bufferedBytes: () => handover.bufferedBytes,
     isIngestAvailable: () => handover.isAvailable,
+    waitingCommands: () => downlink.waitingCount,
+    waitingOutcomes: () => outcomes.waitingCount,
     keys: verifier.keys,
   })
 
@@ -131,6 +135,34 @@ async function start(config: BrokerConfig): Promise<Running> {
       else log.warn('ingest.away', { error })
     },
   })
+  const provisioning = createApi({
+    baseUrl: config.provisioningUrl,
+    tokens: tokensFor(audiences.provisioning),
+    fetch,
+    unavailable: 'provisioning.unavailable',
+  })
+  const outcomes = createOutcomes({
+    api: provisioning,
+    deadlineMs: config.handoverDeadlineMs,
+    random: Math.random,
+    nowMs: monotonic,
+    onDropped(commandId) {
+      metrics.droppedDown()
+      log.warn('outcome.dropped', { commandId })
+    },
+  })
+  const downlink = new Downlink({
+    now: Date.now,
+    onDelivered(deviceId, commandId) {
+      log.info('command.delivered', { deviceId, commandId })
+      outcomes.delivered(deviceId, commandId)
+    },
+    onSent: metrics.sentDown,
+    onDropped(deviceId, commandId) {
+      metrics.droppedDown()
+      log.warn('command.dropped', { deviceId, commandId })
+    },
+  })
   const authenticator = createAuthenticator({ verifier, revocations, barred })
   const gate = new Gate({
     authenticator,
@@ -143,6 +175,8 @@ async function start(config: BrokerConfig): Promise<Running> {
     revocations,
     barred,
     handover,
+    downlink,
+    outcomes,
     isFeedKnown: () => feed.isKnown(),
     skewSec: config.skewSec,
     log,
@@ -152,12 +186,7 @@ async function start(config: BrokerConfig): Promise<Running> {
   })
   const engine = await createAedesEngine(gate, config)
   const feed = followFeed({
-    api: createApi({
-      baseUrl: config.provisioningUrl,
-      tokens: tokensFor(audiences.provisioning),
-      fetch,
-      unavailable: 'provisioning.unavailable',
-    }),
+    api: provisioning,
     revocations,
     log,
     random: Math.random,
@@ -166,6 +195,7 @@ async function start(config: BrokerConfig): Promise<Running> {
     onEvent(event) {
       barred.hear(event)
       gate.heard(event)
+      downlink.hear(event)
       if (event.type === 'revocation') metrics.revoked(Date.now() - event.data.atMs)
     },
   })
@@ -234,6 +264,7 @@ async function start(config: BrokerConfig): Promise<Running> {
       await Promise.race([handover.idle(), delay(settleMs, undefined, { ref: false })])
       await engine.stop()
       feed.stop()
+      outcomes.stop()
       await Promise.all([server.close(), ingest.close()])
     },
   }

@@ -8,6 +8,11 @@ export interface BrokerMetrics {
   acknowledged(waitedMs: number): void
   /** Milliseconds from the moment of a revocation until its connections were cut. */
   revoked(tookMs: number): void
+  /** A message went down to a device; one was forgotten because too many wait. */
+  sentDown(kind: 'config' | 'commands'): void
+  droppedDown(): void
+  /** A device said what became of a command. */
+  replied(outcome: 'taken' | 'unreadable' | 'foreign' | 'failed'): void
   handedOver(batch: { messages: number; bytes: number; tookMs: number }): void
 }
 
@@ -19,6 +24,8 @@ export function createBrokerMetrics(
     bufferedBytes: () => number
     bufferBytesHard: number
     isIngestAvailable: () => boolean
+    waitingCommands: () => number
+    waitingOutcomes: () => number
     keys: () => readonly KeysState[]
   },
 ): BrokerMetrics {
@@ -47,6 +54,12 @@ export function createBrokerMetrics(
   gauge('lotwatch_broker_ingest_available', '1 while readings can be handed over.', () =>
     Number(now.isIngestAvailable()),
   )
+  gauge('lotwatch_broker_commands_waiting', 'Commands that wait for their devices.', now.waitingCommands)
+  gauge(
+    'lotwatch_broker_outcomes_waiting',
+    'Commands delivered of which provisioning does not know yet.',
+    now.waitingOutcomes,
+  )
   new Gauge({
     name: 'lotwatch_broker_keys_kept',
     help: '1 while an issuer does not answer and keys it gave before are believed.',
@@ -69,6 +82,23 @@ export function createBrokerMetrics(
     name: 'lotwatch_broker_refusals_total',
     help: 'Connections refused since the start, by error code.',
     labelNames: ['code'],
+    registers,
+  })
+  const down = new Counter({
+    name: 'lotwatch_broker_downlink_total',
+    help: 'Messages sent to devices since the start, by topic; again counts again.',
+    labelNames: ['topic'],
+    registers,
+  })
+  const dropped = new Counter({
+    name: 'lotwatch_broker_downlink_dropped_total',
+    help: 'Commands, or news of them, forgotten because too many wait.',
+    registers,
+  })
+  const replies = new Counter({
+    name: 'lotwatch_broker_replies_total',
+    help: 'Answers to commands since the start, by what became of them.',
+    labelNames: ['outcome'],
     registers,
   })
   const messages = new Counter({
@@ -101,6 +131,9 @@ export function createBrokerMetrics(
     // Clocks differ: what was over before it began took no time.
     revoked: (tookMs) => cuts.observe(Math.max(0, tookMs) / 1000),
     refused: (code) => refusals.inc({ code }),
+    sentDown: (topic) => down.inc({ topic }),
+    droppedDown: () => dropped.inc(),
+    replied: (outcome) => replies.inc({ outcome }),
     handedOver(batch) {
       messages.inc(batch.messages)
       handovers.observe(batch.tookMs / 1000)

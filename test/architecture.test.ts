@@ -43,6 +43,8 @@ const pureFiles: readonly string[] = [
   'broker/barred.ts',
   'broker/connections.ts',
   'broker/decisions.ts',
+  'broker/downlink.ts',
+  'broker/engine/publish-packet.ts',
   'broker/line-budget.ts',
   'broker/pending.ts',
   'broker/proxy-protocol.ts',

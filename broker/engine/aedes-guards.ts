@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import type { Client, ConnectPacket } from 'aedes'
 import { parseDeviceId } from '../../core/contract/device.ts'
 import { packetBytesMax } from '../../core/contract/payload.ts'
+import { isWithin } from '../../core/contract/topic.ts'
 
 /** A CONNECT with a token of 4 KiB fits; nothing else may come before CONNACK. */
 export const connectBytesMax = 8 * 1024
@@ -56,7 +57,7 @@ export interface AedesInternals {
   readonly connected: boolean
   readonly connackSent: boolean
   /** By filter. */
-  readonly subscriptions: Readonly<Record<string, unknown>>
+  readonly subscriptions: Readonly<Record<string, { readonly qos: number }>>
 }
 
 /** @throws when this is not the Aedes this engine was written for */
@@ -113,6 +114,18 @@ export function limitGrants({ subscriptions }: InboundPacket): void {
 /** Whether a connection may have one filter more; one that it has is none more. */
 export function hasRoomFor(client: AedesInternals, filter: string): boolean {
   return filter in client.subscriptions || Object.keys(client.subscriptions).length < filtersPerConnectionMax
+}
+
+/** The QoS with which the device wants what is published to a topic; undefined when it does not want it at all. */
+export function grantedQos(client: AedesInternals, topic: string): 0 | 1 | undefined {
+  let granted: 0 | 1 | undefined
+  for (const [filter, { qos }] of Object.entries(client.subscriptions)) {
+    if (!isWithin(topic, filter)) continue
+    // [MQTT-3.3.5-1]: of overlapping subscriptions the highest counts.
+    if (qos > 0) return 1
+    granted = 0
+  }
+  return granted
 }
 
 /** CONNACK return codes of MQTT 3.1.1 §3.2.2.3. */

@@ -14,6 +14,7 @@ import {
   connack,
   connectFault,
   forgetPassword,
+  grantedQos,
   hasRoomFor,
   type InboundPacket,
   internalsOf,
@@ -21,7 +22,8 @@ import {
   limitPacketSize,
   packetFault,
 } from './aedes-guards.ts'
-import type { Arrival, ConnectRequest, Engine, EngineHooks, Link } from './engine.ts'
+import type { Arrival, ConnectRequest, Delivered, Engine, EngineHooks, Link, Taken } from './engine.ts'
+import { publishPacket } from './publish-packet.ts'
 
 export interface AedesEngineOptions {
   /** From the accepted socket to a whole CONNECT. */
@@ -49,7 +51,7 @@ export async function createAedesEngine<Peer>(
 
   const broker = await Aedes.createBroker({
     connectTimeout: options.connectTimeoutMs,
-    drainTimeout: 5000,
+    drainTimeout: drainMs,
     keepaliveLimit: 120,
     queueLimit: 10,
     maxTopicLevels: 8,
@@ -98,6 +100,12 @@ export async function createAedesEngine<Peer>(
     const callback = typeof clientOrDone === 'function' ? (clientOrDone as (error?: Error) => void) : done
     if (callback !== undefined) setImmediate(callback)
   }
+  broker.on('subscribe', (subscriptions, client) => {
+    const link = linkByClient.get(client)
+    // [MQTT-3.9.3]: what was refused stands here with 0x80.
+    const granted = subscriptions.filter(({ qos }) => (qos as number) < 128).map(({ topic }) => topic)
+    if (link?.peer !== undefined && granted.length > 0) hooks.subscribed(link.peer, granted)
+  })
   // A failure of Aedes itself: the process must not go on, and must not die without a stack.
   ;(broker as NodeJS.EventEmitter).on('error', (error: Error) => {
     throw error
@@ -106,7 +114,12 @@ export async function createAedesEngine<Peer>(
   return {
     accept(socket, arrival) {
       const client = broker.handle(socket)
-      const link = new AedesLink<Peer>(internalsOf(client), arrival, acknowledgements, () => isReading)
+      const link = new AedesLink<Peer>(internalsOf(client), {
+        arrival,
+        acknowledgements,
+        isReading: () => isReading,
+        mayReceive: (peer, topic) => hooks.mayReceive(peer, topic),
+      })
       linkByClient.set(client, link)
       links.add(link)
       limitPacketSize(link.client)
@@ -153,6 +166,8 @@ const earlyMax = 10
 const heldMax = 16
 /** A PUBACK of four bytes for each packet identifier there is: who leaves more of them unread is not waiting for any. */
 const unreadBytesMax = 65_535 * 4
+/** How long a device may leave what was written to it unread. */
+const drainMs = 5000
 /** For the last PUBACKs to reach their devices before sockets are destroyed. */
 const goodbyeMs = 300
 
@@ -173,14 +188,18 @@ function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): v
       return
     }
     client._keepaliveTimer?.refresh()
-    if (qos === 1) link.hold()
-    hooks.publish(link.peer, topic, payload, { packetId: messageId, qos: qos as 0 | 1, retain })
+    const taken = hooks.publish(link.peer, topic, payload, { packetId: messageId, qos: qos as 0 | 1, retain })
+    if (qos === 1) link.take(messageId, taken)
   }
   const takeEarly = () => early.splice(0).forEach(take)
 
   parser.removeAllListeners('packet')
   parser.on('packet', (packet: InboundPacket) => {
-    if (packet.cmd !== 'publish') {
+    if (packet.cmd === 'puback' && client.connackSent) {
+      // Nothing is sent by Aedes itself: what a device acknowledges is ours.
+      client._keepaliveTimer?.refresh()
+      link.acknowledged(packet.messageId ?? 0)
+    } else if (packet.cmd !== 'publish') {
       const fault = packetFault(packet)
       if (fault !== undefined) return link.close(fault)
       limitGrants(packet)
@@ -200,38 +219,43 @@ function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): v
   })
 }
 
+/** What a link has of the engine it belongs to. */
+interface House<Peer> {
+  readonly arrival: Arrival
+  readonly acknowledgements: Acknowledgements<Peer>
+  readonly isReading: () => boolean
+  readonly mayReceive: (peer: Peer, topic: string) => boolean
+}
+
 class AedesLink<Peer> implements Link {
   readonly client: AedesInternals
   readonly gone: Promise<void>
   request: ConnectRequest | undefined
   peer: Peer | undefined
   refusal: unknown
-  readonly #arrival: Arrival
-  readonly #acknowledgements: Acknowledgements<Peer>
-  readonly #isReading: () => boolean
+  readonly #house: House<Peer>
   #packetIds: number[] = []
-  /** Messages given to the gate and not acknowledged yet. */
+  /** Messages given to the gate and not acknowledged yet, but for those that are apart. */
   #held = 0
+  /** By packet identifier, and few: most devices have none. */
+  #apart: Set<number> | undefined
+  /** What the device has not acknowledged, by packet identifier; most devices have nothing. */
+  #delivering: Map<number, () => void> | undefined
+  #lastPacketId = 0
+  #drainTimer: NodeJS.Timeout | undefined
   #reason: string | undefined
   #resolveGone: () => void = () => undefined
 
-  constructor(
-    client: AedesInternals,
-    arrival: Arrival,
-    acknowledgements: Acknowledgements<Peer>,
-    isReading: () => boolean,
-  ) {
+  constructor(client: AedesInternals, house: House<Peer>) {
     this.client = client
-    this.#arrival = arrival
-    this.#acknowledgements = acknowledgements
-    this.#isReading = isReading
+    this.#house = house
     this.gone = new Promise((resolve) => {
       this.#resolveGone = resolve
     })
   }
 
   get remoteAddress(): string {
-    return this.#arrival.remoteAddress
+    return this.#house.arrival.remoteAddress
   }
 
   get isOpen(): boolean {
@@ -239,7 +263,7 @@ class AedesLink<Peer> implements Link {
   }
 
   heard(): void {
-    this.#arrival.heard?.()
+    this.#house.arrival.heard?.()
   }
 
   async admit(hooks: EngineHooks<Peer>, timeoutMs: number): Promise<void> {
@@ -287,7 +311,7 @@ class AedesLink<Peer> implements Link {
 
   acknowledge(packetId: number): void {
     if (packetId === 0 || !this.isOpen) return
-    if (this.#packetIds.length === 0) this.#acknowledgements.add(this)
+    if (this.#packetIds.length === 0) this.#house.acknowledgements.add(this)
     this.#packetIds.push(packetId)
   }
 
@@ -306,19 +330,66 @@ class AedesLink<Peer> implements Link {
       this.close('does not read its acknowledgements')
       return
     }
-    this.#held -= packetIds.length
+    for (const packetId of packetIds) if (this.#apart?.delete(packetId) !== true) this.#held--
     if (this.#held === 0) this.readOn()
   }
 
-  hold(): void {
-    if (++this.#held >= heldMax) this.client._paused = true
+  deliver(topic: string, payload: Uint8Array, acknowledged: () => void): Delivered {
+    const { client, peer } = this
+    if (peer === undefined || !this.isOpen || !this.#house.mayReceive(peer, topic)) return 'unheard'
+    const qos = grantedQos(client, topic)
+    if (qos === undefined) return 'unheard'
+    const packetId = qos === 0 ? 0 : this.#nextPacketId()
+    if (packetId !== 0) {
+      this.#delivering ??= new Map()
+      this.#delivering.set(packetId, acknowledged)
+    }
+    client.conn.write(publishPacket(topic, payload, packetId))
+    this.#watchDrain()
+    return packetId === 0 ? 'told' : 'sent'
+  }
+
+  /** The device has it. What it acknowledges without having been sent it is passed over. */
+  acknowledged(packetId: number): void {
+    const tell = this.#delivering?.get(packetId)
+    this.#delivering?.delete(packetId)
+    tell?.()
+  }
+
+  /** [MQTT-2.3.1-2]: one that is not in use. */
+  #nextPacketId(): number {
+    do this.#lastPacketId = (this.#lastPacketId % 65_535) + 1
+    while (this.#delivering?.has(this.#lastPacketId))
+    return this.#lastPacketId
+  }
+
+  #watchDrain(): void {
+    const { conn } = this.client
+    if (!conn.writableNeedDrain || this.#drainTimer !== undefined) return
+    const drained = () => {
+      clearTimeout(this.#drainTimer)
+      this.#drainTimer = undefined
+    }
+    conn.once('drain', drained)
+    conn.once('close', drained)
+    this.#drainTimer = setTimeout(() => this.close('does not read what it is sent'), drainMs)
+  }
+
+  /** A PUBLISH of QoS 1 was given to the gate. A packet identifier that is used twice at once is held in any case. */
+  take(packetId: number, taken: Taken): void {
+    if (taken === 'apart' && this.#apart?.has(packetId) !== true) {
+      this.#apart ??= new Set()
+      this.#apart.add(packetId)
+    } else if (++this.#held >= heldMax) {
+      this.client._paused = true
+    }
   }
 
   /** Reads, or stops reading, as things are now: the engine's word, and how much of this connection is held. */
   readOn(): void {
     const { client } = this
     if (!client.connected || !this.isOpen) return
-    const mayRead = this.#isReading() && this.#held < heldMax
+    const mayRead = this.#house.isReading() && this.#held < heldMax
     if (client._paused !== mayRead) return
     client._paused = !mayRead
     if (!mayRead) return

@@ -20,11 +20,29 @@ export interface Link {
   readonly isOpen: boolean
   /** Sends PUBACK. Grouped: what is acknowledged in one turn of the event loop leaves in one write. */
   acknowledge(packetId: number): void
+  /**
+   * Sends a PUBLISH to the device, with the QoS of its subscription. A device that leaves what was written unread for
+   * long is closed; how much may wait for its PUBACK at once is the caller's to limit.
+   * @param acknowledged called once, when PUBACK has come; never when it is `told`
+   */
+  deliver(topic: string, payload: Uint8Array, acknowledged: () => void): Delivered
   /** Closes the socket at once; nothing that connection sent and that was not handed to the gate is handled. */
   close(reason: string): void
   /** Resolves when the connection is gone from the engine. */
   readonly gone: Promise<void>
 }
+
+/**
+ * `sent`: PUBACK will tell. `told`: with QoS 0, so nobody will know whether it arrived. `unheard`: the device has no
+ * subscription that matches, or may not receive there, or is gone.
+ */
+export type Delivered = 'sent' | 'told' | 'unheard'
+
+/**
+ * How a PUBLISH is counted until it is acknowledged: one that is `held` holds up what follows when there are many,
+ * one that is `apart` may take its time and is the gate's to limit.
+ */
+export type Taken = 'held' | 'apart'
 
 export interface EngineHooks<Peer> {
   /**
@@ -43,8 +61,10 @@ export interface EngineHooks<Peer> {
     topic: string,
     payload: Uint8Array,
     packet: { packetId: number; qos: 0 | 1; retain: boolean },
-  ): void
+  ): Taken
   maySubscribe(peer: Peer, filter: string, qos: 0 | 1 | 2): boolean
+  /** SUBACK is on its way: these filters were granted, again perhaps. */
+  subscribed(peer: Peer, filters: readonly string[]): void
   /** Asked again for each delivery: rights may have gone since the SUBSCRIBE. */
   mayReceive(peer: Peer, topic: string): boolean
   /** The connection is gone, for whatever reason; called once per admitted peer. */

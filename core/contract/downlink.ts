@@ -3,6 +3,7 @@
  * presence, alarms. It lives in the registry and reaches brokers and ingest by the feed.
  */
 import { type Static, Type } from 'typebox'
+import { Value } from 'typebox/value'
 import { Identifier, TimestampMs } from './registry.ts'
 
 /** Desired configuration: a JSON object whose meaning is the agent's. */
@@ -20,6 +21,7 @@ export type DesiredConfig = Static<typeof DesiredConfig>
 
 /** As JSON text, in characters. */
 export const configCharsMax = 16_384
+export const argumentsCharsMax = 8192
 
 export const CommandName = Type.Enum(['ping', 'report', 'set-count', 'rotate', 'restart'])
 export type CommandName = Static<typeof CommandName>
@@ -57,6 +59,8 @@ export type CommandRequest = Static<typeof CommandRequest>
 /** `POST /v1/commands/{commandId}/outcome`, by the broker that delivered it. */
 export const CommandOutcome = Type.Object(
   {
+    /** Whose connection it came over: nobody answers for another. */
+    deviceId: Identifier,
     state: Type.Enum(['delivered', 'succeeded', 'failed']),
     reply: Type.Optional(Type.Unknown()),
   },
@@ -102,6 +106,17 @@ export const ReplyMessage = Type.Object(
 )
 export type ReplyMessage = Static<typeof ReplyMessage>
 export const replyBytesMax = 16 * 1024
+
+/** @returns undefined for what is no reply of this version */
+export function parseReply(payload: Uint8Array): ReplyMessage | undefined {
+  if (payload.length > replyBytesMax) return undefined
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
+    return Value.Check(ReplyMessage, value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** Whether a device is connected, and where. */
 export const Presence = Type.Object(

@@ -1,6 +1,7 @@
 /** What goes down to devices, and what brokers say of their connections: desired configuration, commands, presence. */
 import { isDeepStrictEqual } from 'node:util'
 import {
+  argumentsCharsMax,
   type Command,
   type CommandOutcome,
   type CommandRequest,
@@ -71,6 +72,8 @@ export function createDownlink(options: {
       return config
     },
     command(by, deviceId, { lifeSec = commandLifeSec, ...request }) {
+      if (JSON.stringify(request.arguments ?? {}).length > argumentsCharsMax)
+        throw invalid(`the arguments are longer than ${argumentsCharsMax} characters`)
       return changes.make(by, async (view) => {
         refuseRetired(await requireDevice(view, deviceId))
         const createdAtMs = now()
@@ -101,10 +104,10 @@ export function createDownlink(options: {
       await requireDevice(repository, deviceId)
       return (await repository.commandsOf(deviceId, limit)).map(asNow)
     },
-    settle(commandId, { state, reply }) {
+    settle(commandId, { deviceId, state, reply }) {
       return repository.change(async (view) => {
         const before = await view.findCommand(commandId)
-        if (before === undefined) throw notFound(`there is no command ${commandId}`)
+        if (before?.deviceId !== deviceId) throw notFound(`there is no command ${commandId}`)
         if (before.state === state) return { answer: before }
         if (before.state !== 'pending' && before.state !== 'delivered')
           throw conflict(`${commandId} is ${before.state}`)

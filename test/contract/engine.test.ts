@@ -6,7 +6,7 @@ import { inspect } from 'node:util'
 import { generate } from 'mqtt-packet'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createAedesEngine } from '../../broker/engine/aedes.ts'
-import type { ConnectRequest, Engine, EngineHooks, Link } from '../../broker/engine/engine.ts'
+import type { ConnectRequest, Engine, EngineHooks, Link, Taken } from '../../broker/engine/engine.ts'
 import { FleetError } from '../../core/contract/errors.ts'
 import { connectPacket, publishPacket, RawClient } from '../kit/mqtt.ts'
 import { eventually } from '../kit/program.ts'
@@ -29,6 +29,8 @@ class Desk implements EngineHooks<TestPeer> {
   }[] = []
   readonly closedPeers: { id: string; reason: string }[] = []
   readonly refusals: { mqttClientId: string | undefined; error: unknown }[] = []
+  readonly subscriptions: { peer: TestPeer; filters: readonly string[] }[] = []
+  isReceiving = true
   decide: () => Promise<void> = async () => undefined
 
   async connect(request: ConnectRequest, link: Link): Promise<TestPeer> {
@@ -41,14 +43,18 @@ class Desk implements EngineHooks<TestPeer> {
     topic: string,
     payload: Uint8Array,
     packet: { packetId: number; qos: 0 | 1; retain: boolean },
-  ): void {
+  ): Taken {
     this.published.push({ peer, topic, text: new TextDecoder().decode(payload), ...packet })
+    return topic.endsWith('/apart') ? 'apart' : 'held'
   }
   maySubscribe(_peer: TestPeer, filter: string): boolean {
     return filter.startsWith('allowed')
   }
+  subscribed(peer: TestPeer, filters: readonly string[]): void {
+    this.subscriptions.push({ peer, filters })
+  }
   mayReceive(): boolean {
-    return true
+    return this.isReceiving
   }
   closed(peer: TestPeer, reason: string): void {
     this.closedPeers.push({ id: peer.id, reason })
@@ -59,8 +65,8 @@ class Desk implements EngineHooks<TestPeer> {
 }
 
 const adapters = {
-  aedes: (hooks: EngineHooks<TestPeer>) =>
-    createAedesEngine(hooks, { connectTimeoutMs: 300, authenticationTimeoutMs: 300 }),
+  aedes: (hooks: EngineHooks<TestPeer>, timeoutMs: number) =>
+    createAedesEngine(hooks, { connectTimeoutMs: timeoutMs, authenticationTimeoutMs: timeoutMs }),
 }
 
 describe.each(Object.entries(adapters))('the engine over %s', (_name, create) => {
@@ -69,9 +75,10 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
   let port: number
   const clients: RawClient[] = []
 
-  async function setUp(): Promise<Desk> {
+  /** @param timeoutMs for a CONNECT to arrive, and for the decision on it; short only where it is to pass */
+  async function setUp(timeoutMs = 10_000): Promise<Desk> {
     const desk = new Desk()
-    engine = await create(desk)
+    engine = await create(desk, timeoutMs)
     server = createServer((socket) => engine.accept(socket, { remoteAddress: '192.0.2.1' })).listen(
       0,
       '127.0.0.1',
@@ -141,14 +148,14 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
     })
 
     it('answers “come back” when the gate takes too long', async () => {
-      const desk = await setUp()
+      const desk = await setUp(300)
       desk.decide = () => new Promise(() => undefined)
       const client = await connect()
       expect((await client.next('connack')).returnCode).toBe(3)
     })
 
     it('closes a socket on which no CONNECT arrives', async () => {
-      await setUp()
+      await setUp(300)
       const client = await RawClient.open(port)
       client.write(Buffer.from([0x10]))
       await client.closed()
@@ -229,8 +236,8 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
       const desk = await setUp()
       const record = desk.publish.bind(desk)
       desk.publish = (peer, ...rest) => {
-        record(peer, ...rest)
         peer.link.close('enough')
+        return record(peer, ...rest)
       }
       const client = await admitted()
       client.send(publishPacket(1, 'devices/gate-1/readings'), publishPacket(2, 'devices/gate-1/readings'))
@@ -240,7 +247,10 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
 
     it('whose PUBACKs nobody reads closes the connection before they fill the memory', async () => {
       const desk = await setUp()
-      desk.publish = (peer, _topic, _payload, { packetId }) => peer.link.acknowledge(packetId)
+      desk.publish = (peer, _topic, _payload, { packetId }) => {
+        peer.link.acknowledge(packetId)
+        return 'held'
+      }
       const [near, far] = duplexPair()
       engine.accept(near, { remoteAddress: '192.0.2.1' })
       far.on('error', () => undefined).write(generate(connectPacket()))
@@ -283,6 +293,25 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
       expect(desk.published).toHaveLength(1)
     })
 
+    it('that is apart holds up nothing behind it, however many there are', async () => {
+      const desk = await setUp()
+      const client = await admitted()
+      const apart = Array.from({ length: 20 }, (_, i) => publishPacket(i + 1, 'devices/gate-1/apart'))
+      const held = Array.from({ length: 15 }, (_, i) => publishPacket(i + 21, 'devices/gate-1/readings'))
+      client.send(...apart, ...held)
+      await eventually(() => desk.published.length === 35)
+      client.publish(50, 'devices/gate-1/readings')
+      const { link } = (await eventually(() => desk.published[35])).peer
+      // The sixteenth that is held stops the reading: what comes next is taken when they are settled, not before.
+      client.publish(51, 'devices/gate-1/readings')
+      await admitted({ clientId: 'other' })
+      expect(desk.published).toHaveLength(36)
+      for (const { packetId } of desk.published.slice(20)) link.acknowledge(packetId)
+      await eventually(() => desk.published.length === 37)
+      for (const { packetId } of desk.published) link.acknowledge(packetId)
+      await eventually(() => client.packets.filter(({ cmd }) => cmd === 'puback').length >= 36)
+    })
+
     it('reaches no subscriber: only the gate decides what becomes of it', async () => {
       const desk = await setUp()
       const listener = await admitted({ clientId: 'listener' })
@@ -297,6 +326,97 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
       await listener.next('pingresp')
       expect(listener.packets).toEqual([])
     })
+  })
+
+  describe('what goes down', () => {
+    const payload = new TextEncoder().encode('hello')
+
+    async function subscribed(desk: Desk, qos: 0 | 1, topics = ['allowed/a']) {
+      const client = await admitted()
+      client.send({ cmd: 'subscribe', messageId: 1, subscriptions: topics.map((topic) => ({ topic, qos })) })
+      await client.next('suback')
+      const { peer, filters } = await eventually(() => desk.subscriptions.at(-1))
+      return { client, link: peer.link, filters }
+    }
+
+    it('tells the gate what was granted, and nothing of what was not', async () => {
+      const desk = await setUp()
+      const { filters } = await subscribed(desk, 1, ['allowed/a', 'forbidden', 'allowed/b'])
+      expect(filters).toEqual(['allowed/a', 'allowed/b'])
+    })
+
+    it('arrives, and PUBACK is told once', async () => {
+      const desk = await setUp()
+      const { client, link } = await subscribed(desk, 1, ['allowed/+'])
+      let acknowledged = 0
+      expect(link.deliver('allowed/a', payload, () => acknowledged++)).toBe('sent')
+      const message = await client.next('publish')
+      expect(message).toMatchObject({ topic: 'allowed/a', qos: 1, retain: false, dup: false })
+      expect(String(message.payload)).toBe('hello')
+      const { messageId } = message
+      if (messageId === undefined) throw new Error('no packet identifier')
+      client.send({ cmd: 'puback', messageId: messageId + 1 })
+      client.send({ cmd: 'puback', messageId }, { cmd: 'puback', messageId }, { cmd: 'pingreq' })
+      await client.next('pingresp')
+      expect(acknowledged).toBe(1)
+    })
+
+    it('of many bytes arrives whole, each under a packet identifier of its own', async () => {
+      const desk = await setUp()
+      const { client, link } = await subscribed(desk, 1)
+      const large = new TextEncoder().encode('x'.repeat(20_000))
+      for (let i = 0; i < 3; i++) link.deliver('allowed/a', large, () => undefined)
+      await eventually(() => client.packets.length === 3)
+      const ids = client.packets.map((packet) => (packet as { messageId?: number }).messageId)
+      expect(new Set(ids).size).toBe(3)
+      expect(
+        client.packets.every((packet) => String((packet as { payload: Buffer }).payload).length === 20_000),
+      ).toBe(true)
+    })
+
+    it('has QoS 0 where the device wanted no more, and nobody is told', async () => {
+      const desk = await setUp()
+      const { client, link } = await subscribed(desk, 0)
+      expect(link.deliver('allowed/a', payload, () => expect.fail('told'))).toBe('told')
+      expect(await client.next('publish')).toMatchObject({ qos: 0 })
+    })
+
+    it('does not go where nothing was subscribed, where it may not be received any more, or when nobody is there', async () => {
+      const desk = await setUp()
+      const { client, link } = await subscribed(desk, 1)
+      expect(link.deliver('allowed/other', payload, () => undefined)).toBe('unheard')
+      desk.isReceiving = false
+      expect(link.deliver('allowed/a', payload, () => undefined)).toBe('unheard')
+      desk.isReceiving = true
+      client.send({ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['allowed/a'] })
+      await client.next('unsuback')
+      expect(link.deliver('allowed/a', payload, () => undefined)).toBe('unheard')
+      link.close('enough')
+      expect(link.deliver('allowed/a', payload, () => undefined)).toBe('unheard')
+      await client.closed()
+      expect(client.packets).toEqual([])
+    })
+
+    it('closes a device that does not read, and hinders no other', async () => {
+      const desk = await setUp()
+      const [near, far] = duplexPair()
+      engine.accept(near, { remoteAddress: '192.0.2.1' })
+      far.on('error', () => undefined)
+      far.write(generate(connectPacket({ clientId: 'frozen' })))
+      far.write(generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'allowed/a', qos: 1 }] }))
+      const { peer } = await eventually(() => desk.subscriptions[0])
+      for (let i = 0; i < 8; i++) peer.link.deliver('allowed/a', new Uint8Array(16_384), () => undefined)
+      const { client, link } = await subscribed(desk, 1)
+      while (!near.destroyed) {
+        let isThere = false
+        link.deliver('allowed/a', payload, () => (isThere = true))
+        const { messageId = 0 } = await client.next('publish')
+        client.send({ cmd: 'puback', messageId })
+        await eventually(() => isThere)
+      }
+      await eventually(() => desk.closedPeers.length === 1)
+      expect(desk.closedPeers).toEqual([{ id: 'frozen', reason: 'does not read what it is sent' }])
+    }, 15_000)
   })
 
   it('grants each filter of a SUBSCRIBE by itself', async () => {
@@ -387,8 +507,8 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
     engine.setReading(false)
     const record = desk.publish.bind(desk)
     desk.publish = (...message) => {
-      record(...message)
       engine.setReading(false)
+      return record(...message)
     }
     for (const client of clients) client.publish(1, 'devices/x/readings')
     // All three are in the kernel's hands once another exchange has passed.
@@ -408,7 +528,7 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
   })
 
   it('tells the gate of a decision that came too late', async () => {
-    const desk = await setUp()
+    const desk = await setUp(300)
     let decide: () => void = () => undefined
     desk.decide = () => new Promise((resolve) => (decide = resolve))
     const client = await connect()

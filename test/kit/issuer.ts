@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { CredentialFile } from '../../core/contract/credential.ts'
+import type { CommandOutcome } from '../../core/contract/downlink.ts'
 import type { FeedEvent, FeedSnapshot } from '../../core/contract/feed.ts'
 import { scopesOf } from '../../core/contract/principal.ts'
 
@@ -30,6 +31,8 @@ export interface Issuer {
   credential(oauthClientId: string): CredentialFile
   /** Tells every follower, and those who come later. */
   push(event: Exclude<FeedEvent, { type: 'snapshot' }>): void
+  /** What brokers said of commands, oldest first. */
+  readonly outcomes: readonly ({ commandId: string } & CommandOutcome)[]
   stop(): Promise<void>
 }
 
@@ -37,6 +40,7 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'test', alg: 'ES256', use: 'sig' }
   const followers = new Set<ServerResponse>()
+  const outcomes: Issuer['outcomes'][number][] = []
   const events: string[] = [frame('snapshot', { ...emptySnapshot, ...snapshot }, 0)]
   const server = createServer((request, response) => void answer(request, response))
   server.listen(0, '127.0.0.1')
@@ -80,11 +84,17 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
       response.once('close', () => followers.delete(response))
       return
     }
+    const command = /^\/v1\/commands\/([^/]+)\/outcome$/.exec(path)?.[1]
+    if (command !== undefined) {
+      outcomes.push({ commandId: command, ...JSON.parse(await bodyOf(request)) })
+      return json(response, {})
+    }
     response.writeHead(404).end()
   }
 
   return {
     url,
+    outcomes,
     sign,
     token: (audience, scope, claims = {}) => sign({ aud: audience, scope, ...claims }),
     credential: (oauthClientId) => ({

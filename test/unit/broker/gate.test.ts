@@ -1,10 +1,12 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Attempts } from '../../../broker/attempts.ts'
 import type { DevicePrincipal } from '../../../broker/authenticate.ts'
 import { BarredDevices } from '../../../broker/barred.ts'
+import { Downlink } from '../../../broker/downlink.ts'
 import type { ConnectRequest, Link } from '../../../broker/engine/engine.ts'
 import { Gate } from '../../../broker/gate.ts'
 import type { Handover } from '../../../broker/handover.ts'
+import type { Outcomes } from '../../../broker/outcomes.ts'
 import { Revocations } from '../../../core/auth/revocations.ts'
 import { type DeviceId, parseDeviceId } from '../../../core/contract/device.ts'
 import { FleetError } from '../../../core/contract/errors.ts'
@@ -19,7 +21,7 @@ const principal = {
   credentialId: 'cred_1',
   issuedAtSec: 0,
   expiresAtSec: 3600,
-  scopes: new Set<string>(['receive:commands']),
+  scopes: new Set<string>(['publish:readings', 'receive:commands']),
 } as unknown as DevicePrincipal
 const request: ConnectRequest = {
   mqttClientId: deviceId,
@@ -37,13 +39,23 @@ class TestLink implements Link {
   readonly gone = new Promise<void>((resolve) => {
     this.letGo = resolve
   })
-  acknowledge(): void {}
+  readonly acknowledged: number[] = []
+  acknowledge(packetId: number): void {
+    this.acknowledged.push(packetId)
+  }
+  deliver(): 'sent' {
+    return 'sent'
+  }
   close(): void {
     this.isOpen = false
   }
 }
 
-function setUp(authenticate = async () => principal, burst = 10) {
+function setUp(
+  authenticate = async () => principal,
+  burst = 10,
+  answered: Outcomes['answered'] = async () => 'taken',
+) {
   const revocations = new Revocations()
   const barred = new BarredDevices()
   const gate = new Gate({
@@ -51,11 +63,13 @@ function setUp(authenticate = async () => principal, burst = 10) {
     attempts: new Attempts({ perAddressBurst: burst, perAddressPerSec: 1, burst, perSec: 1 }),
     revocations,
     barred,
-    handover: { isAvailable: true } as Handover, // nothing is published here
+    handover: { isAvailable: true } as Handover, // no reading is published here
+    downlink: new Downlink({ now: () => 0, onDelivered: () => undefined }),
+    outcomes: { answered },
     isFeedKnown: () => true,
     skewSec: 30,
     log: createLog({ program: 'test', level: 'silent' }),
-    metrics: { refused: () => undefined },
+    metrics: { refused: () => undefined, replied: () => undefined },
     now: () => 0,
     nowMs: () => 0,
   })
@@ -171,4 +185,76 @@ it('a storm of good devices behind one address is let in, though no more than a 
   }
   await all
   expect(gate.connectionCount).toBe(500)
+})
+
+describe('a reply', () => {
+  const topic = `devices/${deviceId}/replies`
+  const reply = (state: string) =>
+    new TextEncoder().encode(JSON.stringify({ v: 1, commandId: 'cmd_1', state, result: { a: 1 } }))
+  const packet = { packetId: 7, qos: 1, retain: false } as const
+
+  async function connected(answered?: Outcomes['answered']) {
+    const { gate } = setUp(undefined, undefined, answered)
+    const link = new TestLink()
+    return { gate, link, peer: await gate.connect(request, link) }
+  }
+
+  it('is acknowledged when provisioning has it, and not before', async () => {
+    const told: unknown[] = []
+    let take: (answer: 'taken') => void = () => undefined
+    const { gate, link, peer } = await connected((...what) => {
+      told.push(what)
+      return new Promise((resolve) => (take = resolve))
+    })
+    expect(gate.publish(peer, topic, reply('succeeded'), packet)).toBe('apart')
+    await Promise.resolve()
+    expect(link.acknowledged).toEqual([])
+    take('taken')
+    await expect.poll(() => link.acknowledged).toEqual([7])
+    expect(told).toEqual([['cmd_1', { deviceId, state: 'succeeded', reply: { result: { a: 1 } } }]])
+  })
+
+  it('closes the connection when provisioning cannot be told in time, so that the device brings it again', async () => {
+    const { gate, link, peer } = await connected(async () => {
+      throw new FleetError('provisioning.unavailable', 'away')
+    })
+    gate.publish(peer, topic, reply('failed'), packet)
+    await expect.poll(() => link.isOpen).toBe(false)
+    expect(link.acknowledged).toEqual([])
+  })
+
+  it.each([
+    ['is no JSON', '{'],
+    ['says another state', JSON.stringify({ v: 1, commandId: 'cmd_1', state: 'delivered' })],
+    [
+      'is larger than any reply',
+      JSON.stringify({ v: 1, commandId: 'c', state: 'failed', result: 'x'.repeat(17_000) }),
+    ],
+  ])('that %s is acknowledged, and told nobody', async (_what, text) => {
+    const { gate, link, peer } = await connected(async () => expect.fail('told'))
+    gate.publish(peer, topic, new TextEncoder().encode(text), packet)
+    expect(link.acknowledged).toEqual([7])
+    expect(link.isOpen).toBe(true)
+  })
+
+  it('of which too many wait closes the connection', async () => {
+    const { gate, link, peer } = await connected(() => new Promise(() => undefined))
+    for (let packetId = 1; packetId <= 16; packetId++)
+      gate.publish(peer, topic, reply('succeeded'), { ...packet, packetId })
+    expect(link.isOpen).toBe(true)
+    gate.publish(peer, topic, reply('succeeded'), { ...packet, packetId: 17 })
+    expect(link.isOpen).toBe(false)
+  })
+})
+
+it('nothing is delivered to a device whose token has expired beyond the skew, or was revoked', async () => {
+  const { gate, revocations } = setUp(async () => ({ ...principal, expiresAtSec: -29 }))
+  const expiring = await gate.connect(request, new TestLink())
+  const topic = `devices/${deviceId}/commands`
+  expect(gate.mayReceive(expiring, topic)).toBe(true)
+  expect(gate.mayReceive(expiring, 'devices/gate-2/commands')).toBe(false)
+  const { gate: later } = setUp(async () => ({ ...principal, expiresAtSec: -30 }))
+  expect(later.mayReceive(await later.connect(request, new TestLink()), topic)).toBe(false)
+  revocations.apply({ of: 'credential', credentialId: 'cred_1', atMs: 1 })
+  expect(gate.mayReceive(expiring, topic)).toBe(false)
 })
