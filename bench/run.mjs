@@ -23,6 +23,8 @@ if (!/^[a-z-]+$/.test(name) || !existsSync(entry)) {
   process.stderr.write(`usage: npm run bench -- NAME [options]
   readings  readings per second, beside mosquitto      [--rounds 5] [--seconds 10] [--profile DIR]
   token     tokens per second, beside oidc-provider    [--rounds 5] [--seconds 8] [--clients 100000] [--profile DIR]
+  store     readings per second into the store, beside InfluxDB   [--readings 13000000] [--alone] [--data DIR] [--profile DIR]
+  query     how soon analysts have their answers, beside InfluxDB [--readings 13000000] [--rounds 20] [--data DIR]
   connect   CONNECTs per second, and memory of each    [--rounds 5] [--devices 10000] [--no-tls]
   revoke    how soon a revoked device is cut           [--connections 5000] [--revocations 1000]
   agent     what an agent costs a small board          [--rounds 5] [--seconds 60]

@@ -62,7 +62,16 @@ export function cpuSecOf(pid: number | undefined): number {
 }
 
 export function residentMiBOf(pid: number | undefined): number {
-  const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  return memoryOf(pid, 'VmRSS')
+}
+
+/** The most it ever had. */
+export function peakMiBOf(pid: number | undefined): number {
+  return memoryOf(pid, 'VmHWM')
+}
+
+function memoryOf(pid: number | undefined, name: 'VmRSS' | 'VmHWM'): number {
+  const line = new RegExp(`${name}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
   return Math.round(Number(line?.[1] ?? 0) / 1024)
 }
 

@@ -15,6 +15,7 @@ import { eventually, freePort, makeDataDir } from './program.ts'
 
 export interface Influx {
   readonly url: string
+  readonly pid: number | undefined
   /** A new, empty database. */
   createDatabase(): Promise<string>
   /** InfluxQL as an operator would type it; the answer as it comes. */
@@ -24,8 +25,9 @@ export interface Influx {
   stop(): Promise<void>
 }
 
-export async function startInflux(): Promise<Influx> {
-  const folder = makeDataDir()
+/** @param kept a folder that stays; absent: one that goes with it */
+export async function startInflux(kept?: string): Promise<Influx> {
+  const folder = kept === undefined ? makeDataDir() : { path: kept, remove: () => undefined }
   const [port, backupPort] = [await freePort(), await freePort()]
   const config = join(folder.path, 'influxdb.conf')
   writeFileSync(config, configOf(folder.path, port, backupPort))
@@ -41,6 +43,7 @@ export async function startInflux(): Promise<Influx> {
 
   return {
     url,
+    pid: child.pid,
     query,
     async write(database, body) {
       await fetch(`${url}/write?db=${database}`, { method: 'POST', body })

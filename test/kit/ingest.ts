@@ -21,18 +21,28 @@ export interface IngestUnderTest {
 }
 
 export async function startIngest(
-  options: { snapshot?: Partial<FeedSnapshot>; env?: Record<string, string> } = {},
+  options: {
+    snapshot?: Partial<FeedSnapshot>
+    env?: Record<string, string>
+    nodeOptions?: readonly string[]
+    /** A folder that stays; absent: one that goes with it. */
+    dataDir?: string
+  } = {},
 ): Promise<IngestUnderTest> {
   const issuer = await startIssuer(options.snapshot)
-  const data = makeDataDir()
-  mkdirSync(join(data.path, 'services'))
+  const { dataDir } = options
+  const data = dataDir === undefined ? makeDataDir() : { path: dataDir, remove: () => undefined }
+  mkdirSync(join(data.path, 'services'), { recursive: true })
   const credential = JSON.stringify(issuer.credential('ingest'))
   writeFileSync(join(data.path, 'services', 'ingest.json'), credential, { mode: 0o600 })
   let program: Program
   const url = () => String(program.ready.url)
 
   async function start(): Promise<void> {
-    program = await startProgram('ingest', { env: ingestEnv(issuer, data.path, options.env) })
+    program = await startProgram('ingest', {
+      env: ingestEnv(issuer, data.path, options.env),
+      nodeOptions: options.nodeOptions ?? [],
+    })
     await eventually(async () => (await fetch(`${url()}/readyz`)).ok)
   }
 
