@@ -3,16 +3,22 @@
  * A reading is durable before it is sent, with the sensor's position in the same step, and is forgotten only when
  * PUBACK says that the store has it. Readings are made durable in groups: what an SD card bears is writes, so a
  * group may wait a little; what is in it when power fails was never promised.
+ * Counting waits for nothing. Connecting waits until the time is known, since certificates and tokens are judged by it;
+ * readings from before are then dated.
  */
 import type { Static } from 'typebox'
 import type { Epoch } from '../core/contract/device.ts'
 import type { Reading, SensorState } from '../core/contract/reading.ts'
 import { createBackoff } from '../core/runtime/backoff.ts'
 import type { Log } from '../core/runtime/log.ts'
+import type { Boot } from './boot.ts'
 import type { Clock } from './clock.ts'
+import { dateUndated } from './dating.ts'
 import { type Append, Outbox, type OutboxLimits } from './outbox.ts'
 import type { OutboxStore } from './outbox-store.ts'
 import type { Observation, Sensor } from './sensors/sensor.ts'
+import type { TimeSync } from './time-sync.ts'
+import { createTimekeeper, type Sighted } from './timekeeper.ts'
 import type { Uplink } from './uplink.ts'
 
 export interface AgentParts {
@@ -21,6 +27,8 @@ export interface AgentParts {
   readonly sensor: Sensor
   readonly ticks: (signal: AbortSignal) => AsyncIterable<number>
   readonly clock: Clock
+  readonly boot: Pick<Boot, 'bootId' | 'sinceMs'>
+  readonly sync: TimeSync
   readonly random: () => number
   readonly log: Log
   readonly limits: OutboxLimits
@@ -71,8 +79,15 @@ export function startAgent(parts: AgentParts): Agent {
   const { clock, log, sensor, store, uplink } = parts
   const outbox = new Outbox(store.contents, parts.limits)
   const stopping = new AbortController()
-  let group: Observation[] = []
-  let position = store.contents.position
+  const timekeeper = createTimekeeper({
+    ...parts,
+    bootName: parts.random().toString(36).slice(2),
+    stamps: store.contents.place.stamps,
+    isRecorded: sensor.canWait,
+  })
+  let group: Sighted[] = []
+  let { position } = store.contents.place
+  let keptPosition = position
   let flushTimer: NodeJS.Timeout | undefined
   let flushing: Promise<void> = Promise.resolve()
   let loading = false
@@ -88,9 +103,11 @@ export function startAgent(parts: AgentParts): Agent {
 
   async function sample(): Promise<void> {
     const { signal } = stopping
-    const chunks = sensor.observe({ position, ticks: parts.ticks(signal), clock, signal })
-    for await (const chunk of chunks) {
-      group.push(...chunk.observations)
+    // What was recorded loses nothing by waiting, and may be about now.
+    if (sensor.canWait) await parts.sync.whenSynced(signal)
+    const ticks = timekeeper.watch(parts.ticks(signal))
+    for await (const chunk of sensor.observe({ position, ticks, clock, signal })) {
+      group.push(...chunk.observations.map(timekeeper.sighted))
       newest = chunk.observations.at(-1) ?? newest
       position = chunk.position
       // A chunk of several is a group already.
@@ -109,15 +126,49 @@ export function startAgent(parts: AgentParts): Agent {
     flushTimer = undefined
     flushing = flushing.then(async () => {
       if (group.length === 0) return
-      const observations = group
+      const { taken, stamps } = timekeeper.stamp(group)
       group = []
-      await append(outbox.keep(observations, position))
+      await append(outbox.keep(taken, { position, stamps }))
+    })
+    return flushing
+  }
+
+  /** Certificates and tokens are judged by the time, so nobody is called before it is known. */
+  async function connect(): Promise<void> {
+    await parts.sync.whenSynced(stopping.signal)
+    if (!parts.sync.isSynced) return
+    uplink.start({ onConnected: pump, onSettled, onDisconnected: () => outbox.fail() })
+    await date()
+    pump()
+  }
+
+  /** In the turn of a flush. */
+  function date(): Promise<void> {
+    flushing = flushing.then(async () => {
+      const dated = await dateUndated({
+        outbox,
+        store,
+        timekeeper,
+        position: keptPosition,
+        write: (run) => write(run),
+      })
+      if (dated.readings > 0) log.info('readings.dated', { epoch: outbox.epoch, ...dated })
     })
     return flushing
   }
 
   async function append(next: Append): Promise<void> {
     const dropped = next.overflowBytes > 0 ? await makeRoom(next.overflowBytes) : []
+    await write(next, dropped)
+    keptPosition = next.place.position
+    outbox.committed(next)
+    kept += next.records.length
+    log.debug('readings.kept', { epoch: outbox.epoch, readings: next.records.length, nextSeq: next.nextSeq })
+    pump()
+  }
+
+  /** Resolves when it is durable, however long the disk cannot be written. */
+  async function write(next: Append, dropped: readonly number[] = []): Promise<void> {
     const backoff = createBackoff({ minMs: 1000, maxMs: writeRetryMaxMs, random: parts.random })
     for (let written = false; !written; ) {
       try {
@@ -129,10 +180,6 @@ export function startAgent(parts: AgentParts): Agent {
         await clock.until(clock.nowMs() + backoff.next(), stopping.signal)
       }
     }
-    outbox.committed(next)
-    kept += next.records.length
-    log.debug('readings.kept', { epoch: outbox.epoch, readings: next.records.length, nextSeq: next.nextSeq })
-    pump()
   }
 
   async function makeRoom(bytes: number): Promise<readonly number[]> {
@@ -189,7 +236,7 @@ export function startAgent(parts: AgentParts): Agent {
   async function stop(): Promise<void> {
     stopping.abort()
     room?.()
-    await sampling.catch(() => undefined) // `done` has told
+    await Promise.allSettled([sampling, connecting]) // `done` has told
     await flush().catch(() => undefined)
     const endMs = clock.monotonicMs() + settleOnStopMs
     while (uplink.isConnected && outbox.inFlight > 0 && clock.monotonicMs() < endMs)
@@ -200,13 +247,14 @@ export function startAgent(parts: AgentParts): Agent {
 
   async function state(): Promise<AgentState> {
     const want = { fromSeq: 0, toSeq: outbox.nextSeq, limit: 1 }
+    // One that is not dated yet has no age.
     const [oldest] = outbox.queued === 0 ? [] : await store.load(want)
     return {
       epoch: outbox.epoch,
       nextSeq: outbox.nextSeq,
       readings: outbox.queued,
       bytes: outbox.queuedBytes,
-      oldestMs: oldest === undefined ? undefined : (JSON.parse(oldest.json) as Reading).timestampMs, // ours
+      oldestMs: oldest === undefined ? undefined : (JSON.parse(oldest.json) as Partial<Reading>).timestampMs, // ours
       dropped: outbox.droppedReadings,
       sensor:
         newest === undefined ? undefined : (newest.sensor ?? (newest.occupied === null ? 'silent' : 'ok')),
@@ -219,7 +267,8 @@ export function startAgent(parts: AgentParts): Agent {
       epoch: outbox.epoch,
       previous: store.contents.previous,
     })
-  uplink.start({ onConnected: pump, onSettled, onDisconnected: () => outbox.fail() })
+  const connecting = connect()
+  connecting.catch(fail)
   const sampling = sample()
   sampling.catch(fail)
   let stopped: Promise<void> | undefined

@@ -7,7 +7,7 @@ export interface Boot {
   readonly bootId: string | undefined
   /** Of the board, else of the installation; undefined: the system does not say. */
   readonly serial: string | undefined
-  /** Milliseconds since this boot, time asleep included; the same for every process. */
+  /** Milliseconds since this boot, time asleep included, in steps of ten; the same for every process. */
   sinceMs(): number
 }
 
@@ -15,7 +15,7 @@ export function readBoot(): Boot {
   return {
     bootId: textOf('/proc/sys/kernel/random/boot_id'),
     serial: textOf('/proc/device-tree/serial-number') ?? textOf('/etc/machine-id'),
-    sinceMs: () => Math.round(uptime() * 1000),
+    sinceMs: () => Math.round(Number(textOf('/proc/uptime')?.split(' ')[0] ?? uptime()) * 1000),
   }
 }
 

@@ -55,6 +55,18 @@ export const agentSettings = Type.Object({
     default: '* * * * *',
     description: 'when a reading is taken: cron expression in UTC, seconds allowed in front',
   }),
+  clockSource: Type.Union(
+    [Type.Literal('auto'), Type.Literal('file'), Type.Literal('timedatectl'), Type.Literal('assume')],
+    {
+      default: 'auto',
+      description:
+        'who says that the clock is set: file, timedatectl, auto (either, where systemd runs; else assume), assume (it is)',
+    },
+  ),
+  clockFile: Type.String({
+    default: '/run/systemd/timesync/synchronized',
+    description: 'file that is there once the clock is set',
+  }),
   sensorType: Type.Union(
     [Type.Literal('simulated'), Type.Literal('replay'), Type.Literal('exec'), Type.Literal('http')],
     { default: 'simulated', description: 'what counts: simulated, replay, exec or http' },

@@ -15,9 +15,10 @@ import type { AgentConfig } from './config.ts'
 import { type Identity, readIdentity } from './identity.ts'
 import { openOutboxStore } from './outbox-store.ts'
 import { createTicks, isSchedule } from './schedule.ts'
-import { noteSchedule } from './schedule-note.ts'
+import { noteSchedule, type ScheduleNote } from './schedule-note.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createStatusReports, readHost, statusOf } from './status.ts'
+import type { TimeSync } from './time-sync.ts'
 import { createTokenFile } from './token-file.ts'
 import { createUplink } from './uplink.ts'
 
@@ -40,6 +41,8 @@ export interface DeviceOptions {
   readonly schedule: string | undefined
   /** The device that the credential must be of; undefined: any. */
   readonly deviceId?: string
+  /** Whether the time is known. */
+  readonly sync: TimeSync
   /** A connection attempt waits here for its turn. */
   readonly inTurn?: <T>(attempt: () => Promise<T>) => Promise<T>
   /** The only one in this process: what the process does is its doing. */
@@ -84,6 +87,8 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
     sensor,
     ticks: (signal) => createTicks(cron, signal),
     clock,
+    boot,
+    sync: options.sync,
     random,
     log,
     limits: { windowMessages: config.windowMessages, bytesMax: config.outboxBytesMax },
@@ -92,8 +97,10 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
   })
 
   const startedMs = clock.monotonicMs()
-  const schedule = noteSchedule(config.outboxDir, cron, clock.nowMs())
+  let schedule: ScheduleNote | undefined
   async function makeStatus() {
+    // Not at the start, when the clock may not be set yet.
+    schedule ??= noteSchedule(config.outboxDir, cron, clock.nowMs())
     const uptimeSec = Math.floor((clock.monotonicMs() - startedMs) / 1000)
     const [state, host] = await Promise.all([
       agent.state(),
@@ -107,7 +114,7 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
       bytesMax: config.outboxBytesMax,
       lossWindowMs: config.flushEveryMs,
       nowMs: clock.nowMs(),
-      clock: { state: 'synced', offsetMs: undefined },
+      clock: { state: options.sync.isSynced ? 'synced' : 'unsynced', offsetMs: undefined },
       sensorType: config.sensor.type,
       host,
       credential: { credentialId: credential.credentialId, ageSec: ageSecOf(config.credentialFile, clock) },

@@ -1,5 +1,6 @@
 /** The agent's front door (`lot-agent`): picks the parts, starts them, stops them. */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 import type { Fetch } from '../core/auth/verifier.ts'
 import { type Epoch, parseEpoch } from '../core/contract/device.ts'
@@ -23,6 +24,7 @@ import { type Recording, readRecording } from './sensors/recording.ts'
 import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createSimulatedSensor } from './sensors/simulated.ts'
+import { createTimeSync, runProgramOnce, timeAssumed } from './time-sync.ts'
 import { createZone } from './zone.ts'
 
 const program = new Command('lot-agent')
@@ -47,8 +49,16 @@ program
 await program.parseAsync()
 
 async function runDevice(): Promise<Running> {
-  const { config, open } = prepare()
-  const device = await open(config, { isAlone: true })
+  const { config, log, open } = prepare()
+  const sync = await createTimeSync({
+    source: config.clockSource,
+    file: config.clockFile,
+    hasSystemd: existsSync('/run/systemd/system'),
+    run: runProgramOnce,
+    lookEveryMs: 2000,
+    log,
+  })
+  const device = await open(config, { sync, isAlone: true })
   // A device that cannot go on ends the program; `runProgram` hears of it as an unhandled rejection.
   void device.done
   return { ready: device.ready, stop: () => device.stop() }
@@ -60,7 +70,8 @@ async function runFleet(path: string): Promise<Running> {
   const inTurn = createConnectTurns(Math.random)
   const fleet = await startFleet({
     devices,
-    openDevice: (device) => open(device, { inTurn, deviceId: device.deviceId, isAlone: false }),
+    openDevice: (device) =>
+      open(device, { sync: timeAssumed, inTurn, deviceId: device.deviceId, isAlone: false }),
     brokenLines,
     report: (progress) => {
       // The one who asked may be gone before we are.
@@ -110,7 +121,7 @@ function prepare() {
   }
   const open = (
     device: Pick<AgentConfig, 'credentialFile' | 'outboxDir' | 'sensor'>,
-    fleet: Pick<DeviceOptions, 'inTurn' | 'deviceId'> & { isAlone: boolean },
+    fleet: Pick<DeviceOptions, 'sync' | 'inTurn' | 'deviceId' | 'isAlone'>,
   ): Promise<Device> => {
     const ofDevice = { ...config, ...device }
     return openDevice(

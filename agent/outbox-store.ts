@@ -20,6 +20,7 @@ import {
   type PreviousEpoch,
   type ReadAhead,
 } from './outbox.ts'
+import { noStamps } from './stamps.ts'
 
 /** Every verb takes its turn: what is called first has happened first. */
 export interface OutboxStore {
@@ -44,6 +45,9 @@ export interface OutboxStore {
 
 type Database = ClassicLevel<string, string>
 type Operation = { type: 'put'; key: string; value: string } | { type: 'del'; key: string }
+
+/** What every append writes anew. */
+type Head = Pick<Append, 'nextSeq' | 'place' | 'undatedFrom'>
 
 const keys = { epoch: 'm/epoch', next: 'm/next', dropped: 'm/dropped', previous: 'm/previous' } as const
 const readingKey = (seq: number) => `r/${seq.toString(16).padStart(14, '0')}`
@@ -104,7 +108,7 @@ function createStore(db: Database, contents: OutboxContents, setAside: string | 
             key: readingKey(seq),
             value: json,
           })),
-          putNext(append.nextSeq, append.position),
+          putHead(append),
           ...dropped.map((seq) => ({ type: 'del' as const, key: readingKey(seq) })),
           ...(dropped.length === 0 ? [] : noteOperations(notes)),
         ],
@@ -171,7 +175,7 @@ async function readContents(db: Database): Promise<OutboxContents | undefined> {
   const [firstKey] = await db.keys({ ...everyReading, limit: 1 }).all()
   if (epochText === undefined && nextText === undefined && firstKey === undefined) return undefined
   const epoch = parseEpoch(epochText)
-  const next = parseJson(nextText) as { nextSeq?: unknown; position?: unknown } | undefined
+  const next = parseJson(nextText) as Partial<Head> | undefined
   const [last] = await db.iterator({ ...everyReading, reverse: true, limit: 1 }).all()
   if (epoch === undefined || !isSeq(next?.nextSeq)) throw new Corrupt('epoch or next sequence cannot be read')
   if (last !== undefined && seqOfKey(last[0]) >= next.nextSeq)
@@ -185,7 +189,8 @@ async function readContents(db: Database): Promise<OutboxContents | undefined> {
     queued,
     // One device's readings are about the same size.
     queuedBytes: queued * (last?.[1].length ?? 0),
-    position: typeof next.position === 'string' ? next.position : undefined,
+    place: { position: next.place?.position, stamps: next.place?.stamps ?? noStamps },
+    undatedFrom: next.undatedFrom,
     dropped: (parseJson(droppedText) as DroppedRange[] | undefined) ?? [],
     previous: parseJson(previousText) as PreviousEpoch | undefined,
   }
@@ -204,15 +209,16 @@ async function begin(
   epoch: Epoch,
   previous: PreviousEpoch | undefined,
 ): Promise<OutboxContents> {
-  const operations: Operation[] = [{ type: 'put', key: keys.epoch, value: epoch }, putNext(0, undefined)]
+  const place = { position: undefined, stamps: noStamps }
+  const head = { nextSeq: 0, place, undatedFrom: undefined }
+  const operations: Operation[] = [{ type: 'put', key: keys.epoch, value: epoch }, putHead(head)]
   await db.batch([...operations, ...noteOperations({ dropped: [], previous })], { sync: true })
   return {
     epoch,
-    nextSeq: 0,
+    ...head,
     firstSeq: 0,
     queued: 0,
     queuedBytes: 0,
-    position: undefined,
     dropped: [],
     previous,
   }
@@ -252,8 +258,8 @@ function unavailable(message: string, cause: unknown): FleetError {
   return new FleetError('outbox.unavailable', message, { cause })
 }
 
-function putNext(nextSeq: number, position: string | undefined): Operation {
-  return { type: 'put', key: keys.next, value: JSON.stringify({ nextSeq, position }) }
+function putHead({ nextSeq, place, undatedFrom }: Head): Operation {
+  return { type: 'put', key: keys.next, value: JSON.stringify({ nextSeq, place, undatedFrom }) }
 }
 
 function noteOperations({ dropped, previous }: Notes): Operation[] {

@@ -9,8 +9,23 @@
  */
 import type { Epoch } from '../core/contract/device.ts'
 import { type DroppedRange, payloadBytesMax, payloadReadingsMax } from '../core/contract/payload.ts'
-import type { Reading } from '../core/contract/reading.ts'
 import type { Observation } from './sensors/sensor.ts'
+import type { SinceBoot, StampState } from './stamps.ts'
+
+/** An observation with what is known of its time. */
+export interface Taken {
+  readonly observation: Observation
+  readonly clock: 'synced' | 'unsynced'
+  /** There is no stamp yet: `timestampMs` of the observation means nothing, and it is not sent before it is dated. */
+  readonly since?: SinceBoot
+}
+
+/** What is made durable together with readings, of those who made them. */
+export interface Place {
+  /** Where the sensor stands. */
+  readonly position: string | undefined
+  readonly stamps: StampState
+}
 
 /** A reading as it lies on disk: JSON, all of it ASCII, so that characters are bytes. */
 export interface OutboxRecord {
@@ -35,8 +50,10 @@ export interface OutboxContents {
   readonly queued: number
   /** About how large they are. */
   readonly queuedBytes: number
-  /** Where the sensor stood at the last append. */
-  readonly position: string | undefined
+  /** At the last append. */
+  readonly place: Place
+  /** Readings from here on have no stamp yet; undefined: all have. */
+  readonly undatedFrom: number | undefined
   /** Let go of, and not yet known to have been told. */
   readonly dropped: readonly DroppedRange[]
   /** Not yet known to have been told. */
@@ -47,7 +64,8 @@ export interface OutboxContents {
 export interface Append {
   readonly records: readonly OutboxRecord[]
   readonly nextSeq: number
-  readonly position: string | undefined
+  readonly place: Place
+  readonly undatedFrom: number | undefined
   /** What must be dropped first for these to fit, in bytes; 0 mostly. */
   readonly overflowBytes: number
 }
@@ -117,6 +135,8 @@ export class Outbox {
   #aheadFrom = 0
   readonly #flights = new Map<number, Flight>()
   #nextId = 1
+  /** None from here on is sent. */
+  #undatedFrom: number | undefined
   #queued: number
   #queuedBytes: number
   #dropped: readonly DroppedRange[]
@@ -130,6 +150,7 @@ export class Outbox {
     this.#nextSeq = contents.nextSeq
     this.#durableSeq = contents.nextSeq
     this.#cursor = contents.firstSeq
+    this.#undatedFrom = contents.undatedFrom
     this.#queued = contents.queued
     this.#queuedBytes = contents.queuedBytes
     this.#dropped = contents.dropped
@@ -167,13 +188,42 @@ export class Outbox {
   }
 
   /** Gives sequences. One append at a time: the next only after `committed`. */
-  keep(observations: readonly Observation[], position: string | undefined): Append {
-    const records = observations.map((observation) => {
+  keep(taken: readonly Taken[], place: Place): Append {
+    const records = taken.map((one) => {
       const seq = this.#nextSeq++
-      return { seq, json: JSON.stringify(readingOf(seq, observation)) }
+      if (one.since !== undefined) this.#undatedFrom ??= seq
+      return recordOf(seq, one)
     })
     const excess = this.#queuedBytes + bytesOf(records) - this.#limits.bytesMax
-    return { records, nextSeq: this.#nextSeq, position, overflowBytes: Math.max(0, excess) }
+    return {
+      records,
+      nextSeq: this.#nextSeq,
+      place,
+      undatedFrom: this.#undatedFrom,
+      overflowBytes: Math.max(0, excess),
+    }
+  }
+
+  /** Readings without a stamp, to be read from disk and dated in runs; undefined: there are none. */
+  undated(limit: number): ReadAhead | undefined {
+    if (this.#undatedFrom === undefined) return undefined
+    return { fromSeq: this.#undatedFrom, toSeq: this.#durableSeq, limit }
+  }
+
+  /**
+   * Readings of an undated run, with their stamps: to be made durable like an append, then `dated`.
+   * One run at a time, in order, and no append meanwhile.
+   * @param limit what the run was read with
+   */
+  date(run: readonly OutboxRecord[], limit: number, place: Place): Append {
+    const next = (run.at(-1)?.seq ?? this.#durableSeq) + 1
+    const undatedFrom = run.length < limit || next >= this.#durableSeq ? undefined : next
+    return { records: run, nextSeq: this.#nextSeq, place, undatedFrom, overflowBytes: 0 }
+  }
+
+  /** The run is durable: it may be sent. */
+  dated(run: Append): void {
+    this.#undatedFrom = run.undatedFrom
   }
 
   /** The oldest sequence that may be dropped. */
@@ -206,7 +256,10 @@ export class Outbox {
   committed(append: Append): void {
     this.#queued += append.records.length
     this.#queuedBytes += bytesOf(append.records)
-    const follows = this.#cursor === this.#durableSeq && this.#aheadCount < readAheadRecords
+    const follows =
+      this.#cursor === this.#durableSeq &&
+      this.#aheadCount < readAheadRecords &&
+      this.#undatedFrom === undefined
     this.#durableSeq = append.nextSeq
     if (!follows) return
     this.#ahead.push(...append.records)
@@ -215,8 +268,9 @@ export class Outbox {
 
   /** What to read from disk now, so that messages can be made; undefined while there is enough at hand. */
   wants(): ReadAhead | undefined {
-    if (this.#cursor >= this.#durableSeq || this.#aheadCount >= readAheadRecords / 2) return undefined
-    return { fromSeq: this.#cursor, toSeq: this.#durableSeq, limit: readAheadRecords }
+    const toSeq = this.#undatedFrom ?? this.#durableSeq
+    if (this.#cursor >= toSeq || this.#aheadCount >= readAheadRecords / 2) return undefined
+    return { fromSeq: this.#cursor, toSeq, limit: readAheadRecords }
   }
 
   /** What was read for `want`. Ignored when the connection failed or readings were dropped since it was asked for. */
@@ -313,18 +367,31 @@ export class Outbox {
   }
 }
 
-function readingOf(seq: number, observation: Observation): Reading {
+/** As it is sent; one without a stamp has `since` in its place. */
+function recordOf(seq: number, { observation, clock, since }: Taken): OutboxRecord {
   const { timestampMs, occupied, capacity, entriesTotal, exitsTotal, sensor } = observation
-  return {
+  const reading = {
     seq,
-    timestampMs,
+    ...(since === undefined ? { timestampMs } : { since }),
     occupied,
     ...(capacity === undefined ? {} : { capacity }),
     ...(entriesTotal === undefined ? {} : { entriesTotal }),
     ...(exitsTotal === undefined ? {} : { exitsTotal }),
-    clock: 'synced',
+    clock,
     ...(sensor === undefined ? {} : { sensor }),
   }
+  return { seq, json: JSON.stringify(reading) }
+}
+
+/** What a record says of its time; undefined: it has its stamp. */
+export function sinceOf({ json }: OutboxRecord): SinceBoot | undefined {
+  return (JSON.parse(json) as { since?: SinceBoot }).since // ours, from `recordOf`
+}
+
+/** The record with its stamp. */
+export function datedRecord(record: OutboxRecord, stampMs: number, clock: Taken['clock']): OutboxRecord {
+  const { since: _, ...observation } = JSON.parse(record.json) as Observation & { since: SinceBoot } // ours, from `recordOf`
+  return recordOf(record.seq, { observation: { ...observation, timestampMs: stampMs }, clock })
 }
 
 function bytesOf(records: readonly OutboxRecord[]): number {

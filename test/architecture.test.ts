@@ -36,6 +36,7 @@ const pureFiles: readonly string[] = [
   'core/runtime/loopback.ts',
   'core/runtime/network.ts',
   'agent/outbox.ts',
+  'agent/stamps.ts',
   'agent/sensors/measurement.ts',
   'agent/sensors/simulation.ts',
   'broker/attempts.ts',

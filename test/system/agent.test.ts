@@ -314,3 +314,31 @@ describe('a restart', () => {
     expect(readings().map(({ seq }) => seq)).toContain(1)
   })
 })
+
+describe('a board that starts without the time', () => {
+  it('counts at once and calls nobody until the time service has set the clock', async () => {
+    const clockFile = join(data.path, 'synchronized')
+    const program = await start(['run'], {
+      LOT_AGENT_CREDENTIAL_FILE: credentialOf('north-1'),
+      LOT_AGENT_CLOCK_SOURCE: 'file',
+      LOT_AGENT_CLOCK_FILE: clockFile,
+      LOT_AGENT_SENSOR_TYPE: 'exec',
+      LOT_AGENT_EXEC_COMMAND: '/bin/echo,7',
+      LOT_AGENT_SCHEDULE: '* * * * * *',
+      LOT_AGENT_LOG_LEVEL: 'debug',
+    })
+    const kept = () => program.lines.filter((line) => line.includes('readings.kept')).length
+    await eventually(() => kept() >= 2)
+    expect(issuer.given).toBe(0)
+    expect(broker.passwords).toEqual([])
+
+    const atMs = Date.now()
+    writeFileSync(clockFile, '')
+    await eventually(() => readings().length >= kept())
+    for (const { timestampMs, clock, occupied } of readings().slice(0, 2)) {
+      expect([occupied, clock]).toEqual([7, 'synced'])
+      expect(Math.abs(timestampMs - atMs)).toBeLessThan(60_000)
+    }
+    expect(new Set(readings().map(({ timestampMs }) => timestampMs)).size).toBe(readings().length)
+  })
+})

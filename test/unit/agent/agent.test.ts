@@ -1,9 +1,11 @@
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Agent, type AgentParts, startAgent } from '../../../agent/agent.ts'
+import { readBoot } from '../../../agent/boot.ts'
 import { createSystemClock } from '../../../agent/clock.ts'
 import { openOutboxStore } from '../../../agent/outbox-store.ts'
 import type { Chunk, Observation, Sensor } from '../../../agent/sensors/sensor.ts'
+import { timeAssumed } from '../../../agent/time-sync.ts'
 import { createUplink } from '../../../agent/uplink.ts'
 import { createTokenSource } from '../../../core/auth/token-source.ts'
 import { type DeviceId, type Epoch, parseDeviceId, parseEpoch } from '../../../core/contract/device.ts'
@@ -112,6 +114,8 @@ async function start(sensor: Sensor, parts: Partial<AgentParts> = {}): Promise<A
     sensor,
     ticks: async function* () {},
     clock,
+    boot: readBoot(),
+    sync: timeAssumed,
     random: Math.random,
     log,
     limits,
@@ -132,12 +136,12 @@ describe('agent', () => {
   it('sends what its sensor observed and forgets it with the PUBACK', async () => {
     const told = createToldSensor()
     const agent = await start(told.sensor)
-    told.tell(at(1001))
-    told.tell(at(1002))
+    told.tell({ timestampMs: 61_000, occupied: 1 })
+    told.tell({ timestampMs: 62_000, occupied: 2 })
     await eventually(() => agent.progress().settled === 2)
     expect(arrived()).toEqual([
-      { seq: 0, timestampMs: 1001, occupied: 1, clock: 'synced' },
-      { seq: 1, timestampMs: 1002, occupied: 2, clock: 'synced' },
+      { seq: 0, timestampMs: 61_000, occupied: 1, clock: 'synced' },
+      { seq: 1, timestampMs: 62_000, occupied: 2, clock: 'synced' },
     ])
     expect(agent.progress()).toMatchObject({ connected: true, kept: 2, queued: 0, finished: false })
   })
@@ -244,5 +248,142 @@ describe('agent', () => {
     await expect(agent.done).rejects.toThrow('out of order')
     await eventually(() => agent.progress().settled === 1)
     expect(agent.progress().finished).toBe(false)
+  })
+})
+
+describe('an agent that does not know the time yet', () => {
+  /** A time that becomes known when the test says so, and a boot that runs by itself. */
+  function createBoot(bootId: string) {
+    let nowMs = Date.UTC(1970, 0, 1)
+    let sinceMs = 0
+    let know = () => {}
+    const known = new Promise<void>((resolve) => {
+      know = resolve
+    })
+    const sync = {
+      isSynced: false,
+      whenSynced: (signal: AbortSignal) => Promise.race([known, aborted(signal)]),
+    }
+    const ticks: number[] = []
+    let wake = () => {}
+    return {
+      parts: {
+        clock: { ...clock, nowMs: () => nowMs },
+        boot: { bootId, sinceMs: () => sinceMs },
+        sync,
+        ticks: async function* (signal: AbortSignal) {
+          signal.addEventListener('abort', () => wake())
+          while (!signal.aborted) {
+            const next = ticks.shift()
+            if (next !== undefined) yield next
+            else
+              await new Promise<void>((resolve) => {
+                wake = resolve
+              })
+          }
+        },
+      } satisfies Partial<AgentParts>,
+      /** A minute passes, at its end is a tick. */
+      minute() {
+        nowMs += 60_000
+        sinceMs += 60_000
+        ticks.push(nowMs)
+        wake()
+      },
+      learn(timeMs: number) {
+        nowMs = timeMs
+        sync.isSynced = true
+        know()
+      },
+    }
+  }
+  const aborted = (signal: AbortSignal) =>
+    new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+  /** Counts its ticks. */
+  const createCounter = (): Sensor => ({
+    canWait: false,
+    async *observe({ ticks }) {
+      let occupied = 0
+      for await (const timestampMs of ticks) yield { observations: [{ timestampMs, occupied: ++occupied }] }
+    },
+  })
+  const noon = Date.UTC(2026, 10, 23, 12)
+  const counted = () =>
+    arrived().map(({ occupied, timestampMs, clock: state }) => [occupied, timestampMs, state])
+
+  it('counts and calls nobody; when it knows, everything is dated by the time since boot', async () => {
+    const boot = createBoot('boot-1')
+    const agent = await start(createCounter(), boot.parts)
+    for (let kept = 1; kept <= 3; kept++) {
+      boot.minute()
+      await eventually(() => agent.progress().kept === kept)
+    }
+    expect(broker.passwords).toEqual([])
+    expect(issuer.given).toBe(0)
+
+    boot.learn(noon)
+    await eventually(() => agent.progress().settled === 3)
+    boot.minute()
+    await eventually(() => agent.progress().settled === 4)
+    expect(counted()).toEqual([
+      [1, noon - 120_000, 'synced'],
+      [2, noon - 60_000, 'synced'],
+      [3, noon, 'synced'],
+      [4, noon + 60_000, 'synced'],
+    ])
+  })
+
+  it('dates them as well when it was started again before it knew', async () => {
+    const boot = createBoot('boot-1')
+    const first = await start(createCounter(), boot.parts)
+    boot.minute()
+    await eventually(() => first.progress().kept === 1)
+    await first.stop()
+
+    const second = await start(createCounter(), boot.parts)
+    boot.minute()
+    await eventually(() => second.progress().kept === 1)
+    boot.learn(noon)
+    await eventually(() => second.progress().settled === 2)
+    expect(counted()).toEqual([
+      [1, noon - 60_000, 'synced'],
+      [1, noon, 'synced'],
+    ])
+  })
+
+  it('takes those of a boot that never knew for as late as they can be, and says that it is not sure', async () => {
+    const lost = createBoot('boot-1')
+    const first = await start(createCounter(), lost.parts)
+    for (let kept = 1; kept <= 2; kept++) {
+      lost.minute()
+      await eventually(() => first.progress().kept === kept)
+    }
+    await first.stop()
+
+    const boot = createBoot('boot-2')
+    const second = await start(createCounter(), boot.parts)
+    boot.minute()
+    await eventually(() => second.progress().kept === 1)
+    boot.learn(noon)
+    await eventually(() => second.progress().settled === 3)
+    expect(counted()).toEqual([
+      [1, noon - 120_000, 'unsynced'],
+      [2, noon - 60_000, 'unsynced'],
+      [1, noon, 'synced'],
+    ])
+    expect(lines.join('')).toContain('readings.dated')
+  })
+
+  it('never gives an instant twice though its clock is set back', async () => {
+    const boot = createBoot('boot-1')
+    boot.learn(noon + 7_200_000)
+    const agent = await start(createCounter(), boot.parts)
+    for (let kept = 1; kept <= 6; kept++) {
+      if (kept === 4) boot.learn(noon + 7_200_000)
+      boot.minute()
+      await eventually(() => agent.progress().settled === kept)
+    }
+    const instants = arrived().map(({ timestampMs }) => timestampMs - noon - 7_200_000)
+    expect(instants).toEqual([60_000, 120_000, 180_000, 60_001, 120_001, 180_001])
   })
 })

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { Outbox } from '../../../agent/outbox.ts'
 import { openOutboxStore } from '../../../agent/outbox-store.ts'
 import { type Epoch, parseEpoch } from '../../../core/contract/device.ts'
+import { placeOf, takenOf } from './taken.ts'
 
 /** What the parent hears. */
 export type Said =
@@ -17,14 +18,14 @@ const store = await openOutboxStore(process.argv[2] ?? '', {
   nowMs: Date.now,
 })
 const outbox = new Outbox(store.contents, { windowMessages: 5, bytesMax: 2 ** 30 })
-let next = Number(store.contents.position ?? 0)
+let next = Number(store.contents.place.position ?? 0)
 // Nothing is said before someone listens.
 const begin = once(process, 'message')
 await say({ ready: {} })
 await begin
 for (let turn = 0; ; turn++) {
   const observations = Array.from({ length: 1 + (turn % 40) }, () => ({ timestampMs: next++, occupied: 1 }))
-  const append = outbox.keep(observations, String(next))
+  const append = outbox.keep(takenOf(observations), placeOf(String(next)))
   await store.append(append, [], outbox.notes())
   outbox.committed(append)
   await say({ durable: append.nextSeq })

@@ -9,6 +9,7 @@ import { type Epoch, parseEpoch } from '../../../core/contract/device.ts'
 import { buildOptions, root } from '../../../scripts/build.mjs'
 import { eventually, makeDataDir, startProgram } from '../../kit/program.ts'
 import type { Said } from './append-forever.ts'
+import { placeOf, takenOf } from './taken.ts'
 
 const roomy = { windowMessages: 50, bytesMax: 2 ** 30 }
 const everything = { fromSeq: 0, toSeq: 2 ** 40, limit: 1_000_000 }
@@ -48,10 +49,14 @@ async function close(store: OutboxStore): Promise<void> {
 /** An outbox on disk with `count` readings, closed. */
 async function filled(count: number): Promise<void> {
   const store = await open()
-  await store.append(new Outbox(store.contents, roomy).keep(observations(count), `${count} rows`), [], {
-    dropped: [],
-    previous: undefined,
-  })
+  await store.append(
+    new Outbox(store.contents, roomy).keep(takenOf(observations(count)), placeOf(`${count} rows`)),
+    [],
+    {
+      dropped: [],
+      previous: undefined,
+    },
+  )
   await close(store)
 }
 
@@ -60,7 +65,7 @@ describe('outbox store', () => {
     await filled(3)
     const store = await open()
     expect(store.contents).toMatchObject({ epoch: '0000000000000001', nextSeq: 3, firstSeq: 0, queued: 3 })
-    expect(store.contents.position).toBe('3 rows')
+    expect(store.contents.place.position).toBe('3 rows')
     expect((await store.load(everything)).map(({ json }) => JSON.parse(json).occupied)).toEqual([0, 1, 2])
   })
 
@@ -84,7 +89,7 @@ describe('outbox store', () => {
     await filled(10)
     const store = await open()
     const outbox = new Outbox(store.contents, { ...roomy, bytesMax: 1 })
-    const append = outbox.keep(observations(1), undefined)
+    const append = outbox.keep(takenOf(observations(1)), placeOf())
     const oldest = await store.oldest(outbox.droppableFrom, 1)
     const dropped = outbox.drop(outbox.droppableFrom, oldest)
     await store.append(append, dropped, outbox.notes())
@@ -178,9 +183,9 @@ describe('kill -9 while appending', () => {
       await heard
 
       const store = await open()
-      const { nextSeq, position, queued } = store.contents
+      const { nextSeq, place, queued } = store.contents
       expect(nextSeq).toBeGreaterThanOrEqual(promised)
-      expect(position).toBe(String(nextSeq))
+      expect(place.position).toBe(String(nextSeq))
       const found = await store.load(everything)
       expect(queued).toBe(found.length)
       const there = new Map(found.map(({ seq, json }) => [seq, JSON.parse(json) as { timestampMs: number }]))

@@ -10,6 +10,7 @@ import {
   type ReadingsEnvelope,
 } from '../../../core/contract/payload.ts'
 import type { Reading } from '../../../core/contract/reading.ts'
+import { placeOf, takenOf } from './taken.ts'
 
 const epoch = parseEpoch('9f0c3a77d1e2b465') as Epoch
 const fresh: OutboxContents = {
@@ -18,7 +19,8 @@ const fresh: OutboxContents = {
   firstSeq: 0,
   queued: 0,
   queuedBytes: 0,
-  position: undefined,
+  place: placeOf(),
+  undatedFrom: undefined,
   dropped: [],
   previous: undefined,
 }
@@ -30,7 +32,7 @@ const observations = (fromMs: number, count: number) =>
 /** Keeps and commits, with nothing on disk but what fits into memory. */
 function filled(count: number, limits = roomy): Outbox {
   const outbox = new Outbox(fresh, limits)
-  outbox.committed(outbox.keep(observations(0, count), undefined))
+  outbox.committed(outbox.keep(takenOf(observations(0, count)), placeOf()))
   return outbox
 }
 
@@ -43,7 +45,7 @@ function read(payload: string): Omit<ReadingsEnvelope, 'readings'> & { readings:
 describe('outbox', () => {
   it('sends nothing that is not durable yet', () => {
     const outbox = new Outbox(fresh, roomy)
-    const append = outbox.keep([observation(1)], undefined)
+    const append = outbox.keep(takenOf([observation(1)]), placeOf())
     expect(outbox.take()).toBeUndefined()
     outbox.committed(append)
     expect(outbox.take()?.payload).toContain('"seq":0')
@@ -51,7 +53,7 @@ describe('outbox', () => {
 
   it('says nothing of what a silent sensor did not count, and never zero', () => {
     const outbox = new Outbox(fresh, roomy)
-    outbox.committed(outbox.keep([{ timestampMs: 1, occupied: null, sensor: 'silent' }], undefined))
+    outbox.committed(outbox.keep(takenOf([{ timestampMs: 1, occupied: null, sensor: 'silent' }]), placeOf()))
     expect(read(outbox.take()?.payload ?? '').readings).toEqual([
       { seq: 0, timestampMs: 1, occupied: null, clock: 'synced', sensor: 'silent' },
     ])
@@ -73,7 +75,7 @@ describe('outbox', () => {
     const outbox = new Outbox(fresh, { ...roomy, windowMessages: 2 })
     const ids: number[] = []
     for (let i = 0; i < 4; i++) {
-      outbox.committed(outbox.keep([observation(i)], undefined))
+      outbox.committed(outbox.keep(takenOf([observation(i)]), placeOf()))
       const message = outbox.take()
       if (message !== undefined) ids.push(message.id)
     }
@@ -115,11 +117,11 @@ describe('outbox', () => {
     const outbox = filled(20)
     const bytes = outbox.queuedBytes
     const full = new Outbox(fresh, { windowMessages: 1, bytesMax: bytes })
-    const append = full.keep(observations(0, 20), undefined)
+    const append = full.keep(takenOf(observations(0, 20)), placeOf())
     full.committed(append)
     const sent = full.take()
-    full.committed(full.keep(observations(20, 20), undefined))
-    const next = full.keep(observations(40, 5), undefined)
+    full.committed(full.keep(takenOf(observations(20, 20)), placeOf()))
+    const next = full.keep(takenOf(observations(40, 5)), placeOf())
     expect(next.overflowBytes).toBeGreaterThan(0)
     const oldest: OutboxRecord[] = observations(20, 3).map((o) => ({
       seq: o.timestampMs,
@@ -139,7 +141,7 @@ describe('outbox', () => {
   it('names the epoch before it until that is known to have been heard', () => {
     const previous = { epoch: parseEpoch('00aa11bb22cc33dd') as Epoch, lastSeq: 40_211 }
     const outbox = new Outbox({ ...fresh, previous }, roomy)
-    outbox.committed(outbox.keep(observations(0, 1000), undefined))
+    outbox.committed(outbox.keep(takenOf(observations(0, 1000)), placeOf()))
     const first = outbox.take()
     expect(read(first?.payload ?? '').previous).toEqual(previous)
     const second = outbox.take()
@@ -196,7 +198,7 @@ class Disk {
     for (const seq of dropped) this.records.delete(seq)
     if (dropped.length > 0) this.dropped = notes
     this.nextSeq = append.nextSeq
-    this.position = append.position
+    this.position = append.place.position
     this.#unsynced = []
   }
 
@@ -230,7 +232,7 @@ class Disk {
       firstSeq: sorted[0]?.seq ?? this.nextSeq,
       queued: sorted.length,
       queuedBytes: sorted.reduce((sum, { json }) => sum + json.length, 0),
-      position: this.position,
+      place: placeOf(this.position),
       dropped: this.dropped,
     }
   }
@@ -254,7 +256,7 @@ class World {
   keep(count: number, crash: 'none' | 'before' | 'after'): void {
     // The source continues where the committed position says: an observation's time is its place in the source.
     const from = Number(this.disk.position ?? 0)
-    const append = this.#outbox.keep(observations(from, count), String(from + count))
+    const append = this.#outbox.keep(takenOf(observations(from, count)), placeOf(String(from + count)))
     let dropped: readonly number[] = []
     if (append.overflowBytes > 0) {
       const fromSeq = this.#outbox.droppableFrom

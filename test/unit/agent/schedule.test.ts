@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createTicks, isSchedule } from '../../../agent/schedule.ts'
 
 describe('schedule', () => {
@@ -27,5 +27,44 @@ describe('schedule', () => {
   it('knows what is a cron expression', () => {
     expect(isSchedule('*/5 * * * *')).toBe(true)
     expect(isSchedule('every minute')).toBe(false)
+  })
+})
+
+describe('a schedule whose clock is set', () => {
+  afterEach(() => vi.useRealTimers())
+
+  /** The ticks of each minute, on a clock that the test has in hand. */
+  function started(atMs: number) {
+    vi.useFakeTimers({ now: atMs, toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+    const stop = new AbortController()
+    const ticks: number[] = []
+    const done = (async () => {
+      for await (const tickMs of createTicks('* * * * *', stop.signal)) ticks.push(tickMs)
+    })()
+    const end = () => {
+      stop.abort()
+      return done
+    }
+    return { ticks, end }
+  }
+  const noon = Date.UTC(2026, 10, 23, 12)
+  const minute = 60_000
+
+  it('goes on within the minute when it was two hours ahead', async () => {
+    const { ticks, end } = started(noon + 1)
+    await vi.advanceTimersByTimeAsync(2 * minute)
+    vi.setSystemTime(noon - 120 * minute + 1)
+    await vi.advanceTimersByTimeAsync(2 * minute)
+    expect(ticks).toEqual([noon + minute, noon + 2 * minute, noon - 119 * minute, noon - 118 * minute])
+    await end()
+  })
+
+  it('goes on from now, and not through all minutes since then, when it was in the past', async () => {
+    const { ticks, end } = started(1)
+    await vi.advanceTimersByTimeAsync(minute)
+    vi.setSystemTime(noon + 1)
+    await vi.advanceTimersByTimeAsync(minute)
+    expect(ticks).toEqual([minute, noon + minute])
+    await end()
   })
 })
