@@ -62,6 +62,19 @@ export const provisioningSettings = Type.Object({
     description:
       'how long a signing key is published before it signs; above the 300 s that verifiers keep the key set',
   }),
+  rulesDir: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'folder of the rules that run at token time, read again when it changes; absent: rules/ in the data folder',
+    }),
+  ),
+  ruleTimeMs: Type.Integer({
+    default: 250,
+    minimum: 10,
+    maximum: 10_000,
+    description: 'how long one rule may take over one token request, in milliseconds; beyond it, it denies',
+  }),
   databaseUrl: Type.Optional(
     Type.String({
       pattern: '^postgres(ql)?://',

@@ -29,6 +29,8 @@ import { createExplain } from './oauth/guards/explain.ts'
 import { createQuotas } from './oauth/guards/quotas.ts'
 import { openSigningKeys } from './oauth/keys.ts'
 import { openPepper } from './oauth/pepper.ts'
+import { openRules } from './oauth/rules/rules.ts'
+import { createRuleTrial } from './oauth/rules/trial.ts'
 import { createMemoryHasher, createSecretHasher, type SecretHasher } from './oauth/secret.ts'
 import { createSigner } from './oauth/signer.ts'
 import { startSigningThread } from './oauth/signing-thread.ts'
@@ -142,7 +144,17 @@ async function open(
   const upkeep = startUpkeep({ credentials, keys, keyRotation, repository, credentialUnusedDays, now, log })
   const decisions = createDecisions({ repository, log, nowMs: () => performance.now() })
   const quotas = createQuotas(repository)
-  const explain = createExplain({ repository, quotas, lifeSec: config.tokenLifeSec, now })
+  const rulesDir = config.rulesDir ?? join(config.dataDir, 'rules')
+  // Rules may be put into it later.
+  if (config.rulesDir === undefined) makeDataFolder(rulesDir)
+  const rules = await openRules({
+    folder: rulesDir,
+    issuer: issuerUrl,
+    timeMs: config.ruleTimeMs,
+    threadFile: new URL('./rule-thread.mjs', import.meta.url),
+    log,
+  })
+  const explain = createExplain({ repository, quotas, rules: rules.ask, lifeSec: config.tokenLifeSec, now })
   const { errors } = config
   const brake = createBrake({ nowMs: () => performance.now() })
   const authenticator = createAuthenticator({
@@ -165,7 +177,7 @@ async function open(
     }),
     brake,
     quotas,
-    rules: undefined,
+    rules: rules.ask,
     record: decisions.record,
     newDecisionId: () => decisionIdOf(now(), randomUUID()),
     errors,
@@ -205,6 +217,8 @@ async function open(
     errors,
     decisions,
     explain,
+    rules,
+    ruleTrial: createRuleTrial({ repository, rules }),
     access,
     registry,
     repository,
@@ -216,6 +230,7 @@ async function open(
       brake.stop()
       await upkeep.stop()
       await flushUsage()
+      await rules.stop()
       await decisions.stop()
       await thread.stop()
     },

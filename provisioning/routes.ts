@@ -17,6 +17,7 @@ import { type FeedRouteParts, registerFeedRoutes } from './routes/feed.ts'
 import { type ImportRouteParts, registerImportRoutes } from './routes/import.ts'
 import { type KeyRouteParts, registerKeyRoutes } from './routes/keys.ts'
 import { type LotRouteParts, registerLotRoutes } from './routes/lots.ts'
+import { type RuleRouteParts, registerRuleRoutes } from './routes/rules.ts'
 import { registerStatusRoutes, type StatusRouteParts } from './routes/status.ts'
 
 export type HttpParts = OAuthParts &
@@ -31,6 +32,7 @@ export type HttpParts = OAuthParts &
   KeyRouteParts &
   LotRouteParts &
   FeedRouteParts &
+  RuleRouteParts &
   StatusRouteParts
 
 /**
@@ -59,6 +61,7 @@ export function registerRoutes(
     registerEnrolmentRoutes(api, desk, parts)
     registerDownlinkRoutes(api, desk, parts)
     registerFeedRoutes(api, desk, parts)
+    registerRuleRoutes(api, desk, parts)
     registerStatusRoutes(api, desk, parts)
   })
 }

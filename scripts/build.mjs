@@ -12,6 +12,8 @@ export const root = folderOf('package-lock.json', dirname(fileURLToPath(import.m
 const sourceFolders = ['core', 'agent', 'broker', 'ingest', 'provisioning', 'cli', 'scripts']
 const programs = {
   provisioning: 'provisioning/main.ts',
+  // Started by it, as a thread.
+  'rule-thread': 'provisioning/oauth/rules/main.ts',
   broker: 'broker/main.ts',
   ingest: 'ingest/main.ts',
   agent: 'agent/main.ts',

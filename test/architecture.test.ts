@@ -65,6 +65,9 @@ const pureFiles: readonly string[] = [
   'provisioning/grants.ts',
   'provisioning/lots.ts',
   'provisioning/oauth/guards/failures.ts',
+  'provisioning/oauth/rules/arguments.ts',
+  'provisioning/oauth/rules/effects.ts',
+  'provisioning/oauth/rules/rule.ts',
 ]
 
 /** Which library may be imported where. A new one gets its rooms here. */
@@ -72,6 +75,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   '@bomb.sh/tab': ['cli/commands/'],
   '@clack/prompts': ['cli/'],
   '@duckdb/node-api': ['ingest/store/'],
+  '@jitl/quickjs-singlefile-mjs-release-sync': ['provisioning/oauth/rules/sandbox.ts'],
   '@fastify/swagger': ['provisioning/openapi.ts'],
   '@fastify/swagger-ui': ['provisioning/openapi.ts'],
   '@influxdata/influxdb-client': ['ingest/store/'],
@@ -104,6 +108,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['core/runtime/metrics.ts', 'broker/metrics.ts', 'ingest/metrics.ts'],
   'temporal-polyfill': ['agent/zone.ts', 'ingest/'],
   'reflect-metadata': ['cli/tls.ts', 'provisioning/oauth/certificate.ts'],
+  'quickjs-emscripten-core': ['provisioning/oauth/rules/sandbox.ts'],
   typebox: [''],
   uqr: ['cli/'],
   undici: ['core/runtime/fetch.ts', 'broker/ingest-link.ts'],

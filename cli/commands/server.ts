@@ -45,10 +45,15 @@ export function addTokens(token: Command, desk: Desk): void {
 export function addIssuer(lotctl: Command, desk: Desk): void {
   const rules = noun(lotctl, 'rules', 'rules at token time', 'rule')
   const rulesList = verb(rules, 'list', {
-    description: 'list the rules that are in force',
+    description: 'list the rules that are in force, in their order',
     examples: ['rules list', 'rules list -o json'],
   })
   runs(rulesList, desk, async () => (await server()).rulesList)
+  const rulesShow = verb(rules, 'show <name>', {
+    description: 'show the text of a rule that is in force',
+    examples: ['rules show 10-deny.js', 'rules show 10-deny.js -o json'],
+  })
+  runs(rulesShow, desk, async () => (await server()).rulesShow)
   const rulesTest = withRequest(
     verb(rules, 'test <file>', {
       description: 'what a rule would do to a token request; nothing is issued',

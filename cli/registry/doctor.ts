@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import type { Client, CredentialRecord } from '../../core/contract/client.ts'
 import type { DecisionRecord } from '../../core/contract/decision.ts'
 import { isFleetError } from '../../core/contract/errors.ts'
+import type { RuleShown } from '../../core/contract/rule.ts'
 import { createFetch } from '../../core/runtime/fetch.ts'
 import type { Call } from '../call.ts'
 import { type Exit, exits } from '../exit.ts'
@@ -28,7 +29,7 @@ export async function doctor(call: Call): Promise<Exit> {
   const others = await Promise.all([
     reach(call, 'ingest'),
     broker(call),
-    ...(isThere ? [access(call), keys(call), credentials(call), refused(call)] : []),
+    ...(isThere ? [access(call), keys(call), rules(call), credentials(call), refused(call)] : []),
   ])
   const findings = [...provisioning, ...others.flat()]
   if (call.look.output === 'table' && !call.look.quiet) call.voice.answer(findings.map(lineOf).join('\n'))
@@ -144,6 +145,23 @@ async function keys(call: Call): Promise<Finding[]> {
       detail: `${kid} ends within 14 days and has no successor`,
       next: 'lotctl keys rotate',
     }))
+  })
+}
+
+/** A broken one denies every token request; one that fails denies some. */
+async function rules(call: Call): Promise<Finding[]> {
+  return attempt('rules', async () => {
+    const { rules: inForce } = await call.get<{ rules: RuleShown[] }>('/v1/rules')
+    const findings = inForce.flatMap(({ name, fault, failures }): Finding[] => {
+      const next = `correct ${name}, and try it: lotctl rules test ${name} --client ID`
+      if (fault !== undefined)
+        return [{ check: 'rules', state: 'failed', detail: `${name} is broken: ${fault}`, next }]
+      if (failures === 0) return []
+      const detail = `${name} has failed and denied ${counted(failures, 'request')}`
+      return [{ check: 'rules', state: 'warning', detail, next }]
+    })
+    const fine: Finding = { check: 'rules', state: 'ok', detail: counted(inForce.length, 'rule') }
+    return findings.length === 0 ? [fine] : findings
   })
 }
 

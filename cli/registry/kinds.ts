@@ -21,6 +21,7 @@ export const columnsOf = {
   alarm: ['alarmId', 'kind', 'subject', 'atMs', 'acknowledgedAtMs', 'detail'],
   command: ['commandId', 'deviceId', 'name', 'state', 'createdAtMs', 'expiresAtMs', 'reply'],
   key: ['kid', 'alg', 'createdAtMs', 'signsFromMs', 'signsUntilMs', 'publishedUntilMs'],
+  rule: ['name', 'shape', 'state', 'runs', 'denials', 'failures', 'fault'],
   audit: ['auditId', 'atMs', 'actor', 'verb', 'subject'],
   decision: ['decisionId', 'atMs', 'outcome', 'oauthClientId', 'error', 'address'],
 } as const

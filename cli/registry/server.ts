@@ -1,6 +1,7 @@
 /** The verbs about the server itself: `keys`, `rules`, `audit`, `decision`, `explain`, `status`, `whoami`. */
 import type { DecisionRecord, Explanation } from '../../core/contract/decision.ts'
 import { FleetError } from '../../core/contract/errors.ts'
+import type { RuleShown, RuleTestAnswer } from '../../core/contract/rule.ts'
 import type { Call, CallFlags } from '../call.ts'
 import { type Exit, exits } from '../exit.ts'
 import { age } from '../output.ts'
@@ -37,10 +38,16 @@ export async function keysRotate(call: Call, { alg }: CallFlags & { readonly alg
 }
 
 export async function rulesList(call: Call): Promise<void> {
-  const answer = await call.get<{ rules?: object[] }>('/v1/rules')
-  const rows = answer.rules ?? []
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
-  call.list({ rows, columns, id: columns[0] ?? 'name', whole: answer })
+  const { rules } = await call.get<{ rules: RuleShown[] }>('/v1/rules')
+  call.list({ rows: rules, columns: columnsOf.rule, id: 'name', whole: { rules } })
+}
+
+/** The text as it is in the file, to be piped on; with `-o json` all that is known of it. */
+export async function rulesShow(call: Call, _: CallFlags, name: string): Promise<void> {
+  const rule = await call.get<RuleShown & { source: string }>(`/v1/rules/${encodeURIComponent(name)}`)
+  if (call.look.output !== 'table' || call.look.quiet) return call.show(rule, 'name')
+  if (rule.fault !== undefined) call.voice.note(`broken: ${rule.fault}`)
+  call.voice.answer(rule.source.trimEnd())
 }
 
 interface WhatIf extends CallFlags {
@@ -63,7 +70,7 @@ export async function rulesTest(
     ...(scope === undefined ? {} : { scope }),
   }
   const request = { method: 'POST', body, timeoutMs: call.timeoutMs }
-  call.show(await call.api.json<object>('/v1/rules/test', request), 'outcome')
+  call.show(await call.api.json<RuleTestAnswer>('/v1/rules/test', request), 'outcome')
 }
 
 interface AuditFlags extends CallFlags {

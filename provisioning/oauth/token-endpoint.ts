@@ -165,8 +165,9 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
       from: { address, userAgent, parameters: withoutProof(parameters) },
     })
     if (verdict.allowed) return verdict
-    throw new OAuthError(isOAuthError(verdict.error) ? verdict.error : 'access_denied', verdict.reason, {
-      reason: { refusedBy: 'rules', rule: verdict.rule, why: verdict.reason },
+    const { error, rule, reason, told = 'denied by a rule' } = verdict
+    throw new OAuthError(isOAuthError(error) ? error : 'access_denied', told, {
+      reason: { refusedBy: 'rules', rule, why: reason },
     })
   }
 

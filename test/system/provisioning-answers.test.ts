@@ -1,4 +1,6 @@
 /** Provisioning answers what its own description says, on every route that can be asked without changing anything. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Compile } from 'typebox/schema'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { IssuedCredential } from '../../core/contract/client.ts'
@@ -22,9 +24,12 @@ describe('the answers of provisioning', () => {
     deviceId: 'd1',
     oauthClientId: 'auditor',
     audience: audiences.broker,
+    name: 'let-by.js',
   }
 
   beforeAll(async () => {
+    mkdirSync(join(data.path, 'rules'))
+    writeFileSync(join(data.path, 'rules', 'let-by.js'), 'function (u, c, done) { done(null, u, c) }')
     provisioning = await startProvisioning(data.path)
     const { operator } = provisioning
     const put = (path: string, body: unknown) => operator.json(path, { method: 'PUT', body })

@@ -18,7 +18,15 @@ export type RulesVerdict =
       /** Those that were run, in order. */
       readonly rules: readonly string[]
     }
-  | { readonly allowed: false; readonly error: string; readonly rule: string; readonly reason: string }
+  | {
+      readonly allowed: false
+      readonly error: string
+      readonly rule: string
+      /** For the operator. */
+      readonly reason: string
+      /** For the client; absent: no more than that a rule denied. */
+      readonly told?: string
+    }
 
 export type AskRules = (request: {
   readonly client: Client
@@ -34,6 +42,19 @@ export interface TokenRequestFrom {
   readonly userAgent: string | undefined
   /** Parameters of the body without those that authenticate. */
   readonly parameters: Readonly<Record<string, string>>
+}
+
+/** A request with these parameters, from nowhere: nobody asks. */
+export function asIfAsked({ audience, scope }: Pick<ExplainRequest, 'audience' | 'scope'>): TokenRequestFrom {
+  return {
+    address: '',
+    userAgent: undefined,
+    parameters: {
+      grant_type: 'client_credentials',
+      ...(audience === undefined ? {} : { audience }),
+      ...(scope === undefined ? {} : { scope }),
+    },
+  }
 }
 
 export type Explain = (request: ExplainRequest) => Promise<Explanation>
@@ -95,7 +116,8 @@ async function decide(
   const wanted = await grantOf(client, request, repository, steps)
   if (wanted === undefined) return undefined
   const { api } = wanted
-  const ruled = await rulesOn({ client, audience: api.audience, scopes: wanted.scopes }, rules, steps)
+  const asked = { client, audience: api.audience, scopes: wanted.scopes, from: asIfAsked(request) }
+  const ruled = await rulesOn(asked, rules, steps)
   if (ruled === undefined) return undefined
   const standings = await quotas.standings({ client, api }, nowMs)
   if (!hasQuota(standings, steps)) return undefined
