@@ -90,6 +90,16 @@ export const ingestSettings = Type.Object(
       minimum: 0,
       description: 'entries per device whose content is kept in quarantine',
     }),
+    statusDays: Type.Integer({
+      default: 14,
+      minimum: 1,
+      description: 'days for which a status of each device is kept for every 15 min; changes are kept longer',
+    }),
+    historyDays: Type.Integer({
+      default: 400,
+      minimum: 1,
+      description: 'days for which changes of status, and when devices came and went, are kept',
+    }),
     staleAfterSec: Type.Integer({
       default: 600,
       minimum: 1,

@@ -8,15 +8,17 @@
  */
 import type { DeviceId, Epoch } from '../core/contract/device.ts'
 import {
+  futureMsMax,
   type Outcome,
   type QuarantineReason,
   type Reading,
+  timestampMsMin,
   type Verdict,
   verdictLetters,
 } from '../core/contract/reading.ts'
 import type { Arrival, ArrivedReading } from './arrivals.ts'
 import type { DeviceLedger, EpochEnd, Ledger } from './ledger.ts'
-import { type Hash, QuarantineList, seqOf } from './quarantine.ts'
+import { type Hash, QuarantineList, safeIntegerOf, seqOf } from './quarantine.ts'
 import type { DeviceStatus, Instant, QuarantineEntry, StoredReading } from './store/store.ts'
 
 /** What has to be committed before the verdicts may be told. The ledger's part is staged in the ledger. */
@@ -26,6 +28,7 @@ export interface Decision {
   readonly readings: readonly StoredReading[]
   readonly ends: readonly EpochEnd[]
   readonly quarantine: readonly QuarantineEntry[]
+  /** The newest of each device. */
   readonly statuses: readonly DeviceStatus[]
 }
 
@@ -148,19 +151,21 @@ class Deciding {
       return known
     }
     if (arrived.fault !== undefined) {
-      const isKept = this.#keep(arrival, seq, 'quarantined')
+      const atMs = instantOf(arrived.value, message.receivedAtMs)
+      const isKept = this.#keep(arrival, { seq, atMs }, 'quarantined')
       this.#setAside(arrival, arrived, isKept ? arrived.fault : 'ledger.full')
       return 'quarantined'
     }
     const { reading } = arrived
+    const at = { seq, atMs: reading.timestampMs }
     const there = this.#at(device, message.deviceId, reading.timestampMs)
     if (there !== undefined && isSameIdentity(there, epoch, seq)) {
-      this.#keep(arrival, seq, 'stored')
+      this.#keep(arrival, at, 'stored')
       this.#ledger.stageInstant(device, reading.timestampMs)
       return 'redelivered'
     }
     const outcome = there === undefined ? 'stored' : isSame(there.reading, reading) ? 'duplicate' : 'conflict'
-    if (!this.#keep(arrival, seq, outcome)) {
+    if (!this.#keep(arrival, at, outcome)) {
       this.#setAside(arrival, arrived, 'ledger.full')
       return 'quarantined'
     }
@@ -170,9 +175,14 @@ class Deciding {
   }
 
   /** @returns false when the ledger has no room; what has no identity needs none */
-  #keep({ message, epoch }: ReadingsArrival, seq: number | undefined, outcome: Outcome): boolean {
+  #keep(
+    { message, epoch }: ReadingsArrival,
+    { seq, atMs }: { seq: number | undefined; atMs: number },
+    outcome: Outcome,
+  ): boolean {
     if (epoch === undefined || seq === undefined) return true
-    return this.#ledger.stage(message.deviceId, epoch, { fromSeq: seq, toSeq: seq, outcome })
+    const instants = { fromMs: Math.floor(atMs), toMs: Math.floor(atMs) }
+    return this.#ledger.stage(message.deviceId, epoch, { fromSeq: seq, toSeq: seq, outcome, ...instants })
   }
 
   #store({ message, epoch }: ReadingsArrival, reading: Reading, device: DeviceLedger): void {
@@ -208,6 +218,14 @@ class Deciding {
         : arrived
     this.#quarantine.addReading(message, { epoch, value, text, reason, storedOccupied })
   }
+}
+
+/** The instant of a reading that may be anything: what it says, where that can be, otherwise when it came. */
+function instantOf(value: unknown, receivedAtMs: number): number {
+  const timestampMs = safeIntegerOf(value, 'timestampMs')
+  const canBe =
+    timestampMs !== undefined && timestampMs >= timestampMsMin && timestampMs <= receivedAtMs + futureMsMax
+  return canBe ? timestampMs : receivedAtMs
 }
 
 function instantsOf(

@@ -11,11 +11,13 @@ import { type Arrival, readArrivals } from './arrivals.ts'
 import { type Decision, decide, instantsToLookUp } from './decide.ts'
 import type { Ledger } from './ledger.ts'
 import type { Hash } from './quarantine.ts'
+import type { Statuses } from './statuses.ts'
 import type { Store } from './store/store.ts'
 
 export interface IntakeOptions {
   readonly store: Store
   readonly ledger: Ledger
+  readonly statuses: Statuses
   readonly hash: Hash
   /** Handovers that may wait: more are answered `system.busy`. */
   readonly handoversWaitingMax: number
@@ -48,7 +50,7 @@ interface Waiting {
 const ledgerRowsSpare = 200_000
 
 export function createIntake(options: IntakeOptions): Intake {
-  const { store, ledger } = options
+  const { store, ledger, statuses } = options
   const waiting: Waiting[] = []
   let compactAt = 2 * store.ledgerRowCount + ledgerRowsSpare
   let working: Promise<void> | undefined
@@ -71,8 +73,10 @@ export function createIntake(options: IntakeOptions): Intake {
     const stored = instants.length === 0 ? [] : await store.lookup(instants)
     try {
       const decision = decide(arrivals, { ledger, stored, hash: options.hash })
-      await store.commit({ ...decision, ledger: ledger.stagedRows() })
+      const sifted = statuses.sift(decision.statuses)
+      await store.commit({ ...decision, ...sifted, ledger: ledger.stagedRows() })
       ledger.settle()
+      statuses.settle(sifted)
       options.onCommit(decision, options.nowMs() - startMs)
       return decision.verdicts
     } catch (error) {

@@ -13,25 +13,30 @@ import { followFeed } from '../core/runtime/feed.ts'
 import { createApi, createFetch, requireTlsUrl } from '../core/runtime/fetch.ts'
 import { createServer, listen } from '../core/runtime/http.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
-import { createLog, type Log } from '../core/runtime/log.ts'
+import { createLog } from '../core/runtime/log.ts'
 import { addMetrics } from '../core/runtime/metrics.ts'
 import { tlsFilesOf } from '../core/runtime/settings.ts'
 import { Answers } from './answers.ts'
 import { type IngestConfig, readIngestConfig } from './config.ts'
 import { startDayKeeper } from './day-keeper.ts'
-import { hearOfPlaces } from './feed.ts'
+import { hear } from './feed.ts'
+import { Fleet } from './fleet.ts'
 import { createIntake } from './intake.ts'
 import { addIntakeRoutes } from './intake-routes.ts'
+import { createKeeper } from './keeper.ts'
 import { Ledger } from './ledger.ts'
 import { createIngestMetrics } from './metrics.ts'
 import { Places } from './places.ts'
 import { addQueryRoutes } from './routes.ts'
+import { Statuses } from './statuses.ts'
 import { openDuckDB } from './store/duckdb.ts'
 import { openInflux } from './store/influx.ts'
-import type { Store } from './store/store.ts'
+import type { Store, StoredState } from './store/store.ts'
 
 const keysRefreshMs = 300_000
 const sweepMs = 60_000
+const pruneMs = 3600_000
+const dayMs = 86_400_000
 /** The stored ledger may double and have this many rows more before it is written anew at start. */
 const ledgerRowsSpare = 10_000
 const monotonic = () => performance.now()
@@ -51,10 +56,16 @@ async function start(config: IngestConfig): Promise<Running> {
   const ca = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
   const fetch = createFetch(ca)
   const store = await openStore(config, { ...ca, fetch })
-  const ledger = await loadLedger(store, config)
+  const state = await store.load()
+  const ledger = await loadLedger(store, state, config)
+  const statuses = new Statuses()
+  statuses.load(state.statuses, state.schedules)
   const places = new Places()
+  const fleet = new Fleet()
   const kept = await store.loadPlaces()
   places.replace(kept.lots, kept.assignments)
+  fleet.replaceDevices(kept.devices)
+  fleet.loadPresence(state.presence)
 
   const verifier = createVerifier({
     issuers: [
@@ -65,7 +76,7 @@ async function start(config: IngestConfig): Promise<Running> {
     clockToleranceSec: config.skewSec,
   })
   const revocations = new Revocations()
-  const keeper = createPlacesKeeper(store, places, log)
+  const keeper = createKeeper({ store, places, fleet, log })
   const feed = followFeed({
     // Not awaited: the program is up before provisioning has written the credential.
     api: awaitCredentialFile(config.credentialFile, { log, waitMs: Number.POSITIVE_INFINITY }).then(
@@ -85,7 +96,7 @@ async function start(config: IngestConfig): Promise<Running> {
     ),
     revocations,
     onEvent(event) {
-      if (hearOfPlaces(places, event)) keeper.changed()
+      keeper.heard(hear({ places, fleet }, event, Date.now()))
     },
     log,
     random: Math.random,
@@ -96,6 +107,7 @@ async function start(config: IngestConfig): Promise<Running> {
   const intake = createIntake({
     store,
     ledger,
+    statuses,
     hash: (data) => createHash('sha256').update(data).digest('hex'),
     handoversWaitingMax: config.handoversWaitingMax,
     commitMessagesMax: config.commitMessagesMax,
@@ -141,10 +153,20 @@ async function start(config: IngestConfig): Promise<Running> {
       now: Date.now,
     }),
   })
+  const pruneHistory = async () => {
+    const nowMs = Date.now()
+    await store
+      .pruneHistory({
+        beatsMs: nowMs - config.statusDays * dayMs,
+        changesMs: nowMs - config.historyDays * dayMs,
+      })
+      .catch((error: unknown) => log.warn('history.not_pruned', { error }))
+  }
   const port = await listen(server, { ...config, portSetting: 'LOTWATCH_INGEST_PORT' }, tls)
 
   const refresh = setInterval(() => void verifier.refresh(), keysRefreshMs)
   const sweep = setInterval(() => revocations.sweep(Date.now()), sweepMs)
+  const prune = setInterval(() => void pruneHistory(), pruneMs)
   verifier.preload().catch((error: unknown) => log.warn('keys.awaited', { error }))
   const dayKeeper =
     store.days === undefined
@@ -163,6 +185,7 @@ async function start(config: IngestConfig): Promise<Running> {
     async stop() {
       clearInterval(refresh)
       clearInterval(sweep)
+      clearInterval(prune)
       feed.stop()
       await dayKeeper?.stop()
       await server.close()
@@ -198,8 +221,7 @@ async function openStore(config: IngestConfig, trust: { ca?: string; fetch: Fetc
   }
 }
 
-async function loadLedger(store: Store, config: IngestConfig): Promise<Ledger> {
-  const state = await store.load()
+async function loadLedger(store: Store, state: StoredState, config: IngestConfig): Promise<Ledger> {
   const ledger = new Ledger({
     rangesPerEpochMax: config.ledgerRangesPerEpochMax,
     epochsPerDeviceMax: config.ledgerEpochsPerDeviceMax,
@@ -210,34 +232,4 @@ async function loadLedger(store: Store, config: IngestConfig): Promise<Ledger> {
   const rows = [...ledger.rows()]
   if (store.ledgerRowCount > 2 * rows.length + ledgerRowsSpare) await store.compact(rows)
   return ledger
-}
-
-/** Saves lots and assignments after changes, one save at a time; what fails is saved with the next change. */
-function createPlacesKeeper(
-  store: Store,
-  places: Places,
-  log: Log,
-): { changed(): void; idle(): Promise<void> } {
-  let isChanged = false
-  let saving: Promise<void> | undefined
-  const save = async () => {
-    while (isChanged) {
-      isChanged = false
-      const { lots, assignments } = places.all
-      await store.savePlaces(lots, assignments)
-    }
-  }
-  return {
-    changed() {
-      isChanged = true
-      saving ??= save()
-        .catch((error: unknown) => log.error('places.not_saved', { error }))
-        .finally(() => {
-          saving = undefined
-        })
-    },
-    async idle() {
-      await saving
-    },
-  }
 }

@@ -88,7 +88,7 @@ export function seqOf(value: unknown): number | undefined {
   return seq === undefined || seq < 0 ? undefined : seq
 }
 
-function safeIntegerOf(value: unknown, member: string): number | undefined {
+export function safeIntegerOf(value: unknown, member: string): number | undefined {
   const found = (value as Record<string, unknown> | null)?.[member]
   return Number.isSafeInteger(found) ? (found as number) : undefined // just checked
 }

@@ -11,6 +11,9 @@ export interface SequenceRange {
   readonly toSeq: number
   readonly outcome: Outcome
   readonly reason?: string | undefined
+  /** Instants of the first and the last, Unix milliseconds, where they are known: both or neither. */
+  readonly fromMs?: number | undefined
+  readonly toMs?: number | undefined
 }
 
 type Mutable = { -readonly [Key in keyof SequenceRange]: SequenceRange[Key] }
@@ -47,8 +50,7 @@ export class Ranges {
     const last = this.#ranges.at(-1)
     if (last === undefined || added.fromSeq > last.toSeq) {
       // The usual case, once per reading: the next in order.
-      if (last !== undefined && last.toSeq + 1 === added.fromSeq && agree(last, added))
-        last.toSeq = added.toSeq
+      if (last !== undefined && last.toSeq + 1 === added.fromSeq && agree(last, added)) prolong(last, added)
       else this.#ranges.push({ ...added })
       return
     }
@@ -101,11 +103,27 @@ export class Ranges {
     ]
     for (const part of around) {
       const last = merged.at(-1)
-      if (last !== undefined && last.toSeq + 1 === part.fromSeq && agree(last, part)) last.toSeq = part.toSeq
+      if (last !== undefined && last.toSeq + 1 === part.fromSeq && agree(last, part)) prolong(last, part)
       else merged.push(part)
     }
     this.#ranges.splice(start - before, before + (end - start) + after, ...merged)
   }
+}
+
+function prolong(range: Mutable, by: SequenceRange): void {
+  range.toSeq = by.toSeq
+  if (by.toMs === undefined) return
+  range.fromMs ??= by.fromMs
+  range.toMs = by.toMs
+}
+
+/** A part of a range, with instants in proportion. */
+function partOf(range: SequenceRange, fromSeq: number, toSeq: number): Mutable {
+  if (range.fromMs === undefined || range.toMs === undefined) return { ...range, fromSeq, toSeq }
+  const { fromMs, toMs } = range
+  const perSeq = range.toSeq === range.fromSeq ? 0 : (toMs - fromMs) / (range.toSeq - range.fromSeq)
+  const at = (seq: number) => Math.round(fromMs + (seq - range.fromSeq) * perSeq)
+  return { ...range, fromSeq, toSeq, fromMs: at(fromSeq), toMs: at(toSeq) }
 }
 
 function agree(a: SequenceRange, b: SequenceRange): boolean {
@@ -117,11 +135,11 @@ function fill(there: readonly Mutable[], added: SequenceRange): Mutable[] {
   const parts: Mutable[] = []
   let next = added.fromSeq
   for (const range of there) {
-    if (range.fromSeq > next) parts.push({ ...added, fromSeq: next, toSeq: range.fromSeq - 1 })
+    if (range.fromSeq > next) parts.push(partOf(added, next, range.fromSeq - 1))
     parts.push(range)
     next = range.toSeq + 1
   }
-  if (next <= added.toSeq) parts.push({ ...added, fromSeq: next })
+  if (next <= added.toSeq) parts.push(partOf(added, next, added.toSeq))
   return parts
 }
 

@@ -11,6 +11,7 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
+import { lateMs } from '../../core/contract/reading.ts'
 import { type DayBook, dayMs, type TimeRange, without } from './day-book.ts'
 import { asSegmentRows, asTableRows, parquetOptions, quoted, tableColumns } from './duckdb-segments.ts'
 import type { DuckDBWriter } from './duckdb-writer.ts'
@@ -79,13 +80,14 @@ export function createDuckDBDays({
         `INSERT INTO rollups_15m
          SELECT ${day}, ${generation}, r.device, r.timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs} AS from_ms,
            max(r.timestamp_ms), count(r.occupied), count(*) - count(r.occupied), coalesce(sum(r.occupied), 0),
-           min(r.occupied), max(r.occupied), arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms)
+           min(r.occupied), max(r.occupied), arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms),
+           count(*) FILTER (r.received_at_ms - r.timestamp_ms > ${lateMs}), max(r.capacity)
          FROM ${source} r WHERE ${condition} GROUP BY ALL ORDER BY from_ms, r.device`,
       )
       await connection.run(
         `INSERT INTO rollups_1d
          SELECT day, generation, device, ${day * dayMs}, max(last_ms), sum(counted), sum(silent), sum(sum), min(min),
-           max(max), arg_min(first, from_ms), arg_max(last, from_ms)
+           max(max), arg_min(first, from_ms), arg_max(last, from_ms), sum(late), max(capacity)
          FROM rollups_15m WHERE day = ${day} AND generation = ${generation} GROUP BY ALL ORDER BY device`,
       )
       return Number(copied.getRowsJS()[0]?.[0] ?? 0)

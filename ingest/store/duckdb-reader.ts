@@ -1,15 +1,24 @@
 /** The reading side of the DuckDB store: a few connections of its own, so that questions do not wait for commits. */
 import { type DuckDBConnection, type DuckDBInstance, type DuckDBValue, listValue } from '@duckdb/node-api'
 import type { DeviceId, Epoch } from '../../core/contract/device.ts'
+import type { Presence } from '../../core/contract/downlink.ts'
 import { FleetError } from '../../core/contract/errors.ts'
-import type { QuarantineReason, Reading } from '../../core/contract/reading.ts'
+import { lateMs, type QuarantineReason, type Reading } from '../../core/contract/reading.ts'
 import type { WindowRun } from '../windows.ts'
 import { type DayBook, dayMs, dayOf, type TimeRange, without } from './day-book.ts'
 import type { Names } from './duckdb-names.ts'
 import { clocks, sensors } from './duckdb-schema.ts'
 import { asTableRows, tableColumns } from './duckdb-segments.ts'
 import { coverOf, cutSpans, grainOf, mergeWindows, type SpanPiece, type WindowPart } from './span-windows.ts'
-import type { ClosedDay, Instant, QuarantineRecord, StoredReading, StoreReader } from './store.ts'
+import type {
+  ClosedDay,
+  DeviceStatus,
+  HistoryQuestion,
+  Instant,
+  QuarantineRecord,
+  StoredReading,
+  StoreReader,
+} from './store.ts'
 
 /** Questions that may wait for a connection; more are told to come back. */
 const waitingMax = 64
@@ -90,7 +99,8 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
       `SELECT s.span, ${windowOf(runs, 'r.timestamp_ms')} AS w, count(r.occupied)::INTEGER, (count(*) - count(r.occupied))::INTEGER,
          coalesce(sum(r.occupied), 0)::DOUBLE, min(r.occupied), max(r.occupied),
          arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms),
-         min(r.timestamp_ms) FILTER (r.occupied IS NOT NULL), max(r.timestamp_ms) FILTER (r.occupied IS NOT NULL)
+         min(r.timestamp_ms) FILTER (r.occupied IS NOT NULL), max(r.timestamp_ms) FILTER (r.occupied IS NOT NULL),
+         (count(*) FILTER (r.received_at_ms - r.timestamp_ms > ${lateMs}))::INTEGER, max(r.capacity)
        FROM ${await sourceOf(days)} r JOIN (${spanRows}) s
          ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms
        WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
@@ -116,7 +126,7 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
     const rows = await ask(
       `SELECT s.span, ${windowOf(runs, 'r.from_ms')} AS w, sum(r.counted)::INTEGER, sum(r.silent)::INTEGER, sum(r.sum)::DOUBLE,
          min(r.min), max(r.max), arg_min(r.first, r.from_ms), arg_max(r.last, r.from_ms),
-         min(r.from_ms) FILTER (r.counted > 0), max(r.from_ms) FILTER (r.counted > 0)
+         min(r.from_ms) FILTER (r.counted > 0), max(r.from_ms) FILTER (r.counted > 0), sum(r.late)::INTEGER, max(r.capacity)
        FROM ${grainMs === dayMs ? 'rollups_1d' : 'rollups_15m'} r JOIN (${spanRows}) s
          ON s.device = r.device AND r.from_ms >= s.from_ms AND r.from_ms < s.to_ms
        JOIN (SELECT unnest($days::INTEGER[]) AS day, unnest($generations::INTEGER[]) AS generation) g
@@ -230,12 +240,52 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
       )
       return rows.map(quarantineRow)
     },
+
+    async statuses(question, signal) {
+      if (question.deviceIds.length === 0) return []
+      const rows = await ask(
+        `SELECT device_id, received_at_ms, body, is_change FROM status_history
+         WHERE received_at_ms >= $from AND received_at_ms < $to AND device_id IN (SELECT unnest($devices::VARCHAR[]))
+         ORDER BY received_at_ms, device_id`,
+        historyValues(question),
+        signal,
+      )
+      return rows.map(statusRow)
+    },
+
+    async presence(question, signal) {
+      if (question.deviceIds.length === 0) return []
+      const among = 'device_id IN (SELECT unnest($devices::VARCHAR[]))'
+      const rows = await ask(
+        `SELECT arg_max(body, at_ms) AS body, max(at_ms) AS at_ms FROM presence
+         WHERE at_ms < $from AND ${among} GROUP BY device_id
+         UNION ALL SELECT body, at_ms FROM presence WHERE at_ms >= $from AND at_ms < $to AND ${among}
+         ORDER BY at_ms`,
+        historyValues(question),
+        signal,
+      )
+      return rows.map(([body]) => JSON.parse(String(body)) as Presence) // written by savePresence
+    },
   }
+
   return {
     ...reader,
     lookup: (instants) => book.steady(() => reader.lookup(instants)),
     readings: (...question) => book.steady(() => reader.readings(...question)),
     windows: (...question) => book.steady(() => reader.windows(...question)),
+  }
+}
+
+function historyValues({ deviceIds, fromMs, toMs }: HistoryQuestion) {
+  return { devices: listValue([...deviceIds]), from: BigInt(fromMs), to: BigInt(toMs) }
+}
+
+export function statusRow([deviceId, receivedAtMs, body, isChange]: Row): DeviceStatus {
+  return {
+    deviceId: deviceId as DeviceId, // written from one
+    receivedAtMs: Number(receivedAtMs),
+    body: String(body),
+    ...(isChange === undefined ? {} : { history: isChange === true ? 'change' : 'beat' }),
   }
 }
 
@@ -370,6 +420,8 @@ function windowRow([
   last,
   firstMs,
   lastMs,
+  late,
+  capacity,
 ]: Row): WindowPart {
   const orNull = (value: unknown) => (value === null ? null : Number(value))
   return {
@@ -384,6 +436,8 @@ function windowRow([
     last: orNull(last),
     firstMs: orNull(firstMs),
     lastMs: orNull(lastMs),
+    late: Number(late),
+    capacity: orNull(capacity),
   }
 }
 

@@ -19,7 +19,7 @@ import {
 import type { Outcome, Reading } from '../../core/contract/reading.ts'
 
 /** Raised when tables change: a file of another version is refused. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 export const schema = `
 CREATE TABLE IF NOT EXISTS meta (name VARCHAR, value VARCHAR);
@@ -31,13 +31,19 @@ CREATE TABLE IF NOT EXISTS readings (
   entries_total BIGINT, exits_total BIGINT, clock UTINYINT, sensor UTINYINT,
   received_at_ms BIGINT NOT NULL, epoch INTEGER, seq BIGINT, credential INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ledger (
-  epoch INTEGER NOT NULL, from_seq BIGINT NOT NULL, to_seq BIGINT NOT NULL, outcome UTINYINT NOT NULL, reason VARCHAR);
+  epoch INTEGER NOT NULL, from_seq BIGINT NOT NULL, to_seq BIGINT NOT NULL, outcome UTINYINT NOT NULL, reason VARCHAR,
+  from_ms BIGINT, to_ms BIGINT);
 CREATE TABLE IF NOT EXISTS epoch_ends (epoch INTEGER NOT NULL, last_seq BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS quarantine (
   id VARCHAR NOT NULL, device_id VARCHAR NOT NULL, credential_id VARCHAR NOT NULL, received_at_ms BIGINT NOT NULL,
   reason VARCHAR NOT NULL, epoch_id VARCHAR, seq BIGINT, timestamp_ms BIGINT, count BIGINT NOT NULL,
   content VARCHAR, content_hash VARCHAR NOT NULL, stored_occupied INTEGER);
 CREATE TABLE IF NOT EXISTS statuses (device_id VARCHAR PRIMARY KEY, received_at_ms BIGINT NOT NULL, body VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS status_history (
+  device_id VARCHAR NOT NULL, received_at_ms BIGINT NOT NULL, is_change BOOLEAN NOT NULL, body VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS schedules (device_id VARCHAR NOT NULL, since_ms BIGINT NOT NULL, cron VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS presence (device_id VARCHAR NOT NULL, at_ms BIGINT NOT NULL, body VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS registered (device_id VARCHAR NOT NULL, body VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS lots (lot_id VARCHAR NOT NULL, body VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS assignments (device_id VARCHAR NOT NULL, lot_id VARCHAR NOT NULL, from_ms BIGINT NOT NULL, to_ms BIGINT);
 CREATE TABLE IF NOT EXISTS days (
@@ -52,7 +58,7 @@ function rollupTable(name: string): string {
   return `CREATE TABLE IF NOT EXISTS ${name} (
   day INTEGER NOT NULL, generation INTEGER NOT NULL, device INTEGER NOT NULL, from_ms BIGINT NOT NULL,
   last_ms BIGINT NOT NULL, counted INTEGER NOT NULL, silent INTEGER NOT NULL, sum BIGINT NOT NULL,
-  min INTEGER, max INTEGER, first INTEGER, last INTEGER);`
+  min INTEGER, max INTEGER, first INTEGER, last INTEGER, late INTEGER NOT NULL, capacity INTEGER);`
 }
 
 /** Numbers in the database are indexes into these: only ever append. */

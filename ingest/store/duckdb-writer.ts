@@ -21,6 +21,7 @@ import type {
   DeviceStatus,
   QuarantineEntry,
   QuarantineRecord,
+  ScheduleChange,
   StoreBatch,
   StoredReading,
 } from './store.ts'
@@ -72,6 +73,9 @@ export class DuckDBWriter {
       await this.#append('credentials', credentialColumns, names.unsaved.credentials)
       if (batch.quarantine.length > 0) await this.#quarantine(batch.quarantine)
       for (const status of batch.statuses) await this.#status(status)
+      const history = batch.statuses.filter((status) => status.history !== undefined)
+      await this.#append('status_history', historyColumns, history)
+      await this.#append('schedules', scheduleColumns, batch.schedules)
     })
     names.saved()
     for (const day of stale) book.put(day)
@@ -209,6 +213,19 @@ const incomingCounts = `
   SELECT unnest(e, max_depth := 2)
   FROM (SELECT from_json($incoming, '[{"id":"VARCHAR","count":"BIGINT"}]') AS e)`
 
+const historyColumns: readonly Column<DeviceStatus>[] = [
+  text(({ deviceId }) => deviceId),
+  bigint(({ receivedAtMs }) => Math.floor(receivedAtMs)),
+  boolean(({ history }) => history === 'change'),
+  text(({ body }) => body),
+]
+
+const scheduleColumns: readonly Column<ScheduleChange>[] = [
+  text(({ deviceId }) => deviceId),
+  bigint(({ sinceMs }) => sinceMs),
+  text(({ cron }) => cron),
+]
+
 const quarantineColumns: readonly Column<QuarantineRecord>[] = [
   text(({ id }) => id),
   text(({ deviceId }) => deviceId),
@@ -260,6 +277,8 @@ function ledgerColumns(names: Names): Column<LedgerRow>[] {
     bigint(({ toSeq }) => toSeq),
     choice(outcomes, ({ outcome }) => outcome),
     text(({ reason }) => reason),
+    bigint(({ fromMs }) => fromMs),
+    bigint(({ toMs }) => toMs),
   ]
 }
 

@@ -5,12 +5,14 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
+import type { DeviceId } from '../../core/contract/device.ts'
+import type { Presence } from '../../core/contract/downlink.ts'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
-import type { Assignment, Lot } from '../../core/contract/registry.ts'
+import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
 import { DayBook, dayMs } from './day-book.ts'
 import { createDuckDBDays } from './duckdb-days.ts'
 import { Names } from './duckdb-names.ts'
-import { createDuckDBReader, openReaders } from './duckdb-reader.ts'
+import { createDuckDBReader, openReaders, statusRow } from './duckdb-reader.ts'
 import { appendRows, bigint, outcomes, schema, schemaVersion, text } from './duckdb-schema.ts'
 import { DuckDBWriter } from './duckdb-writer.ts'
 import type { ClosedDay, Store } from './store.ts'
@@ -118,7 +120,9 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
     },
 
     async load() {
-      const ledger = await rowsOf('SELECT epoch, from_seq, to_seq, outcome, reason FROM ledger')
+      const ledger = await rowsOf(
+        'SELECT epoch, from_seq, to_seq, outcome, reason, from_ms, to_ms FROM ledger',
+      )
       const ends = await rowsOf('SELECT epoch, last_seq FROM epoch_ends')
       // Of days that were taken out of the table, rollups still know.
       const highs = await rowsOf(
@@ -128,9 +132,12 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
            SELECT device, max(last_ms) FROM rollups_1d r JOIN days d ON d.day = r.day AND d.generation = r.generation
            GROUP BY device) GROUP BY device`,
       )
+      const statuses = await rowsOf('SELECT device_id, received_at_ms, body FROM statuses')
+      const schedules = await rowsOf('SELECT device_id, since_ms, cron FROM schedules ORDER BY since_ms')
+      const presence = await rowsOf('SELECT arg_max(body, at_ms) FROM presence GROUP BY device_id')
       writer.ledgerRowCount = ledger.length
       return {
-        ledger: ledger.map(([epoch, fromSeq, toSeq, outcome, reason]) => {
+        ledger: ledger.map(([epoch, fromSeq, toSeq, outcome, reason, fromMs, toMs]) => {
           const { deviceId, epochId } = names.epochName(Number(epoch))
           return {
             deviceId,
@@ -139,6 +146,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
             toSeq: Number(toSeq),
             outcome: outcomes[Number(outcome)] ?? 'stored',
             ...(reason === null ? {} : { reason: String(reason) }),
+            ...(fromMs === null ? {} : { fromMs: Number(fromMs), toMs: Number(toMs) }),
           }
         }),
         ends: ends.map(([epoch, lastSeq]) => {
@@ -149,6 +157,13 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
           deviceId: names.deviceId(Number(device)),
           timestampMs: Number(high),
         })),
+        statuses: statuses.map(statusRow),
+        schedules: schedules.map(([deviceId, sinceMs, cron]) => ({
+          deviceId: deviceId as DeviceId, // written from one
+          sinceMs: Number(sinceMs),
+          cron: String(cron),
+        })),
+        presence: presence.map(([body]) => JSON.parse(String(body)) as Presence), // written by savePresence
       }
     },
 
@@ -160,6 +175,9 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       const assignments = await rowsOf('SELECT device_id, lot_id, from_ms, to_ms FROM assignments')
       return {
         lots: lots.map(([body]) => JSON.parse(String(body)) as Lot), // written by savePlaces
+        devices: (await rowsOf('SELECT body FROM registered')).map(
+          ([body]) => JSON.parse(String(body)) as Device,
+        ), // as above
         assignments: assignments.map(([deviceId, lotId, fromMs, toMs]) => ({
           deviceId: String(deviceId),
           lotId: String(lotId),
@@ -169,17 +187,34 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       }
     },
 
-    async savePlaces(lots, assignments) {
+    async savePlaces({ lots, assignments, devices }) {
       await placesConnection.run('BEGIN')
       try {
-        await placesConnection.run('DELETE FROM lots; DELETE FROM assignments')
+        await placesConnection.run('DELETE FROM lots; DELETE FROM assignments; DELETE FROM registered')
         appendRows(await placesConnection.createAppender('lots'), lotColumns, lots)
         appendRows(await placesConnection.createAppender('assignments'), assignmentColumns, assignments)
+        appendRows(await placesConnection.createAppender('registered'), deviceColumns, devices)
         await placesConnection.run('COMMIT')
       } catch (error) {
         await placesConnection.run('ROLLBACK').catch(() => undefined) // a failed COMMIT has rolled back already
         rethrow(error)
       }
+    },
+
+    async savePresence(presence) {
+      try {
+        appendRows(await placesConnection.createAppender('presence'), presenceColumns, presence)
+      } catch (error) {
+        rethrow(error)
+      }
+    },
+
+    async pruneHistory({ beatsMs, changesMs }) {
+      const forget = (sql: string, beforeMs: number) =>
+        placesConnection.run(sql, { before: BigInt(beforeMs) }).catch(rethrow)
+      await forget('DELETE FROM status_history WHERE NOT is_change AND received_at_ms < $before', beatsMs)
+      await forget('DELETE FROM status_history WHERE is_change AND received_at_ms < $before', changesMs)
+      await forget('DELETE FROM presence WHERE at_ms < $before', changesMs)
     },
 
     async check() {
@@ -219,6 +254,16 @@ const assignmentColumns = [
   text<Assignment>(({ lotId }) => lotId),
   bigint<Assignment>(({ fromMs }) => fromMs),
   bigint<Assignment>(({ toMs }) => toMs ?? undefined),
+]
+
+const deviceColumns = [
+  text<Device>(({ deviceId }) => deviceId),
+  text<Device>((device) => JSON.stringify(device)),
+]
+const presenceColumns = [
+  text<Presence>(({ deviceId }) => deviceId),
+  bigint<Presence>(({ atMs }) => atMs),
+  text<Presence>((presence) => JSON.stringify(presence)),
 ]
 
 function openFault(cause: unknown, file: string): unknown {

@@ -1,16 +1,28 @@
 /** The measurements of the InfluxDB store, and how rows become points of them and come back. */
 import type { DeviceId, Epoch } from '../../core/contract/device.ts'
-import type { Outcome, QuarantineReason, Reading } from '../../core/contract/reading.ts'
+import type { Presence } from '../../core/contract/downlink.ts'
+import { lateMs, type Outcome, type QuarantineReason, type Reading } from '../../core/contract/reading.ts'
 import type { EpochEnd, LedgerRow } from '../ledger.ts'
 import type { Row } from './influx-client.ts'
 import { lineOf } from './line-protocol.ts'
-import type { DeviceStatus, QuarantineEntry, QuarantineRecord, StoredReading } from './store.ts'
+import type {
+  DeviceStatus,
+  QuarantineEntry,
+  QuarantineRecord,
+  ScheduleChange,
+  StoredReading,
+} from './store.ts'
 
 /** Where each is kept; `device` is the only tag of all of them. */
 export const measurements = {
   readings: 'readings',
   quarantine: 'quarantine',
+  /** Those that stay when a newer one comes; tagged with `kind`. */
   statuses: 'statuses',
+  /** One point a device. */
+  newestStatuses: 'statuses_newest',
+  schedules: 'schedules',
+  presence: 'presence',
   /** Numbered rows: their time is a number that is never used twice, so that nothing is overwritten. */
   ledger: 'ledger',
   ends: 'epoch_ends',
@@ -23,14 +35,22 @@ export const readingFields =
   'device, occupied, capacity, entriesTotal, exitsTotal, clock, sensor, receivedAtMs, epoch, seq, credentialId'
 export const quarantineFields =
   'device, id, credentialId, reason, epoch, seq, timestampMs, "count", content, contentHash, storedOccupied'
-export const ledgerFields = 'device, epoch, fromSeq, toSeq, outcome, reason'
+export const ledgerFields = 'device, epoch, fromSeq, toSeq, outcome, reason, fromMs, toMs'
 
 export function readingLine({ deviceId, credentialId, receivedAtMs, epoch, reading }: StoredReading): string {
   const { timestampMs, ...counted } = reading
+  const delayMs = Math.floor(receivedAtMs) - timestampMs
   return lineOf({
     measurement: measurements.readings,
     tags: { device: deviceId },
-    fields: { ...counted, receivedAtMs: Math.floor(receivedAtMs), epoch, credentialId },
+    fields: {
+      ...counted,
+      receivedAtMs: Math.floor(receivedAtMs),
+      // To be counted: InfluxQL cannot compare a field with the time.
+      delayMs: delayMs > lateMs ? delayMs : undefined,
+      epoch,
+      credentialId,
+    },
     timeMs: timestampMs,
   })
 }
@@ -98,14 +118,40 @@ export function quarantineOf(row: Row): QuarantineRecord {
   }
 }
 
-/** Every status is kept, at the time when it came: the newest is the last. */
-export function statusLine({ deviceId, receivedAtMs, body }: DeviceStatus): string {
-  return lineOf({
-    measurement: measurements.statuses,
+/** The newest of a device, which takes the place of the one before, and the one that stays. */
+export function statusLines({ deviceId, receivedAtMs, body, history }: DeviceStatus): string[] {
+  const timeMs = Math.floor(receivedAtMs)
+  const newest = lineOf({
+    measurement: measurements.newestStatuses,
     tags: { device: deviceId },
-    fields: { body },
-    timeMs: Math.floor(receivedAtMs),
+    fields: { receivedAtMs: timeMs, body },
+    timeMs: 0,
   })
+  if (history === undefined) return [newest]
+  const tags = { device: deviceId, kind: history }
+  return [newest, lineOf({ measurement: measurements.statuses, tags, fields: { body }, timeMs })]
+}
+
+export function scheduleLine({ deviceId, sinceMs, cron }: ScheduleChange): string {
+  return lineOf({
+    measurement: measurements.schedules,
+    tags: { device: deviceId },
+    fields: { cron },
+    timeMs: sinceMs,
+  })
+}
+
+export function presenceLine(presence: Presence): string {
+  return lineOf({
+    measurement: measurements.presence,
+    tags: { device: presence.deviceId },
+    fields: { body: JSON.stringify(presence) },
+    timeMs: presence.atMs,
+  })
+}
+
+export function presenceOf(row: Row): Presence {
+  return JSON.parse(String(row.body)) as Presence // written by presenceLine
 }
 
 export function ledgerLine({ deviceId, ...fields }: LedgerRow, number: number): string {
@@ -125,6 +171,8 @@ export function ledgerRowOf(row: Row): LedgerRow {
     toSeq: Number(row.toSeq),
     outcome: row.outcome as Outcome,
     ...textAs<'reason', string>('reason', row),
+    ...numberAs('fromMs', row),
+    ...numberAs('toMs', row),
   }
 }
 

@@ -9,6 +9,7 @@ import type { InfluxClient, Row } from './influx-client.ts'
 import {
   measurements,
   numberOf,
+  presenceOf,
   quarantineFields,
   quarantineOf,
   readingFields,
@@ -17,6 +18,7 @@ import {
 import { timeMsMax } from './line-protocol.ts'
 import type {
   DeviceSpan,
+  DeviceStatus,
   Instant,
   QuarantineRecord,
   SpanWindow,
@@ -151,6 +153,35 @@ export function createInfluxReader({ ask }: InfluxClient): StoreReader {
         signal,
       })
     },
+
+    async statuses(question, signal) {
+      if (question.deviceIds.length === 0) return []
+      const [rows = []] = await ask(
+        [
+          `SELECT device, kind, body FROM ${measurements.statuses} WHERE ${conditionOf(clamp(question, always))} ORDER BY time`,
+        ],
+        signal,
+      )
+      return rows.map((row) => ({
+        deviceId: row.device as DeviceId, // written from one, as is kind
+        receivedAtMs: timeOf(row),
+        body: String(row.body),
+        history: row.kind as DeviceStatus['history'],
+      }))
+    },
+
+    async presence(question, signal) {
+      if (question.deviceIds.length === 0) return []
+      const before = clamp({ ...question, ...always, toMs: question.fromMs }, always)
+      const [first = [], rows = []] = await ask(
+        [
+          `SELECT last(body) AS body FROM ${measurements.presence} WHERE ${conditionOf(before)} GROUP BY device`,
+          `SELECT body FROM ${measurements.presence} WHERE ${conditionOf(clamp(question, always))} ORDER BY time`,
+        ],
+        signal,
+      )
+      return [...first.toSorted((a, b) => timeOf(a) - timeOf(b)), ...rows].map(presenceOf)
+    },
   }
 }
 
@@ -247,7 +278,7 @@ function groupsOf(spans: readonly DeviceSpan[], within: Pick<Range, 'fromMs' | '
 /** Windows begin where the run does: InfluxDB counts them from 1970 on, moved by an offset. */
 function windowsStatement({ fromMs, stepMs }: WindowRun, range: Range): string {
   return `SELECT count(occupied) AS "counted", count(receivedAtMs) AS "all", sum(occupied) AS "sum", min(occupied) AS "min",
-    max(occupied) AS "max", first(occupied) AS "first", last(occupied) AS "last" FROM ${measurements.readings}
+    max(occupied) AS "max", first(occupied) AS "first", last(occupied) AS "last", count(delayMs) AS "late", max(capacity) AS "capacity" FROM ${measurements.readings}
     WHERE ${conditionOf(range)} GROUP BY time(${stepMs}ms, ${fromMs % stepMs}ms), device fill(none)`
 }
 
@@ -263,6 +294,8 @@ function windowOf(row: Row, { index, fromMs, stepMs }: WindowRun, span: number):
     max: numberOf(row.max) ?? null,
     first: numberOf(row.first) ?? null,
     last: numberOf(row.last) ?? null,
+    late: numberOf(row.late) ?? 0,
+    capacity: numberOf(row.capacity) ?? null,
   }
 }
 

@@ -27,7 +27,8 @@ import {
   quarantineCountLine,
   quarantineLine,
   readingLine,
-  statusLine,
+  scheduleLine,
+  statusLines,
 } from './influx-points.ts'
 import { quoted } from './influx-reader.ts'
 import type { QuarantineEntry, StoreBatch } from './store.ts'
@@ -62,7 +63,8 @@ export class InfluxWriter {
     const brought = [
       ...batch.readings.map(readingLine),
       ...(await this.#quarantineLines(batch.quarantine)),
-      ...batch.statuses.map(statusLine),
+      ...batch.statuses.flatMap(statusLines),
+      ...batch.schedules.map(scheduleLine),
     ]
     const ledger = [...batch.ledger]
     const said = [

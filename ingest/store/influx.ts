@@ -8,9 +8,9 @@
  */
 import type { DeviceId } from '../../core/contract/device.ts'
 import { FleetError } from '../../core/contract/errors.ts'
-import type { Assignment, Lot } from '../../core/contract/registry.ts'
+import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
 import { createInfluxClient, type InfluxClient, type InfluxOptions, type Row } from './influx-client.ts'
-import { endOf, ledgerFields, ledgerRowOf, measurements } from './influx-points.ts'
+import { endOf, ledgerFields, ledgerRowOf, measurements, presenceLine, presenceOf } from './influx-points.ts'
 import { createInfluxReader } from './influx-reader.ts'
 import { InfluxWriter } from './influx-writer.ts'
 import { lineOf } from './line-protocol.ts'
@@ -45,14 +45,18 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
     },
 
     async load() {
-      const [ledger = [], ends = [], highs = []] = await client.ask(
-        [
-          `SELECT ${ledgerFields} FROM ${measurements.ledger}`,
-          `SELECT device, epoch, lastSeq FROM ${measurements.ends}`,
-          `SELECT last(receivedAtMs) FROM ${measurements.readings} GROUP BY device`,
-        ],
-        AbortSignal.timeout(loadMs),
-      )
+      const [ledger = [], ends = [], highs = [], statuses = [], schedules = [], presence = []] =
+        await client.ask(
+          [
+            `SELECT ${ledgerFields} FROM ${measurements.ledger}`,
+            `SELECT device, epoch, lastSeq FROM ${measurements.ends}`,
+            `SELECT last(receivedAtMs) FROM ${measurements.readings} GROUP BY device`,
+            `SELECT device, receivedAtMs, body FROM ${measurements.newestStatuses}`,
+            `SELECT device, cron FROM ${measurements.schedules} ORDER BY time`,
+            `SELECT last(body) AS body FROM ${measurements.presence} GROUP BY device`,
+          ],
+          AbortSignal.timeout(loadMs),
+        )
       writer.ledgerRowCount = ledger.length
       return {
         ledger: ledger.map(ledgerRowOf),
@@ -61,6 +65,17 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
           deviceId: device as DeviceId, // written from one
           timestampMs: Number(time),
         })),
+        statuses: statuses.map(({ device, receivedAtMs, body }) => ({
+          deviceId: device as DeviceId, // as above
+          receivedAtMs: Number(receivedAtMs),
+          body: String(body),
+        })),
+        schedules: schedules.map(({ device, time, cron }) => ({
+          deviceId: device as DeviceId, // as above
+          sinceMs: Number(time),
+          cron: String(cron),
+        })),
+        presence: presence.map(presenceOf),
       }
     },
 
@@ -70,21 +85,23 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
     async loadPlaces() {
       const [held] = await client.ask([`SELECT first, "count" FROM ${measurements.placesHeld}`])
       const [from, count] = [Number(held?.[0]?.first ?? 0), Number(held?.[0]?.count ?? 0)]
-      if (count === 0) return { lots: [], assignments: [] }
+      if (count === 0) return { lots: [], assignments: [], devices: [] }
       const [rows = []] = await client.ask([
         `SELECT kind, body FROM ${measurements.places} WHERE time >= ${from}ms AND time < ${from + count}ms`,
       ])
       return {
         lots: bodiesOf<Lot>(rows, 'lot'),
         assignments: bodiesOf<Assignment>(rows, 'assignment'),
+        devices: bodiesOf<Device>(rows, 'device'),
       }
     },
 
     /** The new rows, then the one point that says which rows hold, then the old rows are no longer needed. */
-    async savePlaces(lots, assignments) {
+    async savePlaces({ lots, assignments, devices }) {
       const rows = [
         ...lots.map((lot) => ({ kind: 'lot', body: JSON.stringify(lot) })),
         ...assignments.map((assignment) => ({ kind: 'assignment', body: JSON.stringify(assignment) })),
+        ...devices.map((device) => ({ kind: 'device', body: JSON.stringify(device) })),
       ]
       const first = writer.takeNumbers(rows.length)
       await client.write(
@@ -101,6 +118,16 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
         }),
       ])
       await client.ask([`DELETE FROM ${measurements.places} WHERE time < ${first}ms`])
+    },
+
+    savePresence: (presence) => client.write(presence.map(presenceLine)),
+
+    async pruneHistory({ beatsMs, changesMs }) {
+      await client.ask([
+        `DELETE FROM ${measurements.statuses} WHERE kind = 'beat' AND time < ${beatsMs}ms`,
+        `DELETE FROM ${measurements.statuses} WHERE kind = 'change' AND time < ${changesMs}ms`,
+        `DELETE FROM ${measurements.presence} WHERE time < ${changesMs}ms`,
+      ])
     },
 
     async check() {

@@ -103,14 +103,20 @@ function joined(a: WindowPart, b: WindowPart): WindowPart {
     silent: a.silent + b.silent,
     sum: a.sum + b.sum,
     min: least(a.min, b.min),
-    max: a.max === null || b.max === null ? (a.max ?? b.max) : Math.max(a.max, b.max),
+    max: greatest(a.max, b.max),
     first: first.first,
     firstMs: first.firstMs,
     last: last.last,
+    late: a.late + b.late,
+    capacity: greatest(a.capacity, b.capacity),
     lastMs: last.lastMs,
   }
 }
 
 function least(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.min(a, b)
+}
+
+function greatest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b)
 }

@@ -4,8 +4,9 @@
  * is said above, the same for every store.
  */
 import type { DeviceId, Epoch } from '../../core/contract/device.ts'
+import type { Presence } from '../../core/contract/downlink.ts'
 import type { QuarantineReason, Reading } from '../../core/contract/reading.ts'
-import type { Assignment, Lot } from '../../core/contract/registry.ts'
+import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
 import type { EpochEnd, LedgerRow } from '../ledger.ts'
 import type { WindowRun } from '../windows.ts'
 
@@ -50,6 +51,15 @@ export interface DeviceStatus {
   readonly receivedAtMs: number
   /** JSON as it came. */
   readonly body: string
+  /** Whether it stays when a newer one comes: because something has changed, or for the regular record of how it is. */
+  readonly history?: 'change' | 'beat' | undefined
+}
+
+/** When a device takes readings, from an instant on: cron in UTC, as its status says. */
+export interface ScheduleChange {
+  readonly deviceId: DeviceId
+  readonly sinceMs: number
+  readonly cron: string
 }
 
 /** Everything one commit makes durable. */
@@ -59,6 +69,8 @@ export interface StoreBatch {
   readonly ends: readonly EpochEnd[]
   readonly quarantine: readonly QuarantineEntry[]
   readonly statuses: readonly DeviceStatus[]
+  /** Kept for ever. */
+  readonly schedules: readonly ScheduleChange[]
 }
 
 /** What ingest keeps in memory, as the store has it. */
@@ -67,6 +79,18 @@ export interface StoredState {
   readonly ends: readonly EpochEnd[]
   /** The highest instant of each device. */
   readonly highs: readonly Instant[]
+  /** The newest status of each device. */
+  readonly statuses: readonly DeviceStatus[]
+  readonly schedules: readonly ScheduleChange[]
+  /** The newest presence of each device. */
+  readonly presence: readonly Presence[]
+}
+
+/** What provisioning says of places and of who is there. */
+export interface StoredPlaces {
+  readonly lots: readonly Lot[]
+  readonly assignments: readonly Assignment[]
+  readonly devices: readonly Device[]
 }
 
 /** A stretch of time in which a device counts; `toMs` exclusive. */
@@ -91,6 +115,10 @@ export interface SpanWindow {
   readonly max: number | null
   readonly first: number | null
   readonly last: number | null
+  /** Readings that came over an hour after their instant. */
+  readonly late: number
+  /** The highest capacity that a reading of the window brings; null when none does. */
+  readonly capacity: number | null
 }
 
 export interface ReadingsQuestion {
@@ -161,6 +189,13 @@ export interface Days {
   sweep(nowMs: number): Promise<void>
 }
 
+/** Some devices, and a stretch of time; `toMs` exclusive. */
+export interface HistoryQuestion {
+  readonly deviceIds: readonly DeviceId[]
+  readonly fromMs: number
+  readonly toMs: number
+}
+
 /** Reads are ended by the signal: the client has left. */
 export interface StoreReader {
   /** What is stored at these instants; those without a reading are left out. */
@@ -174,6 +209,10 @@ export interface StoreReader {
     signal?: AbortSignal,
   ): Promise<readonly SpanWindow[]>
   quarantine(question: QuarantineQuestion, signal?: AbortSignal): Promise<readonly QuarantineRecord[]>
+  /** The statuses that were kept, in order of time. */
+  statuses(question: HistoryQuestion, signal?: AbortSignal): Promise<readonly DeviceStatus[]>
+  /** When devices came and went, in order of time; before that, what held at the beginning. */
+  presence(question: HistoryQuestion, signal?: AbortSignal): Promise<readonly Presence[]>
 }
 
 export interface Store extends StoreReader {
@@ -190,9 +229,13 @@ export interface Store extends StoreReader {
   compact(rows: Iterable<LedgerRow>): Promise<void>
   /** Rows of the ledger in the store: when they are many more than needed, it is time to compact. */
   readonly ledgerRowCount: number
-  loadPlaces(): Promise<{ readonly lots: readonly Lot[]; readonly assignments: readonly Assignment[] }>
-  /** Replaces what is kept of lots and assignments. */
-  savePlaces(lots: readonly Lot[], assignments: readonly Assignment[]): Promise<void>
+  loadPlaces(): Promise<StoredPlaces>
+  /** Replaces what is kept of lots, assignments and devices. */
+  savePlaces(places: StoredPlaces): Promise<void>
+  /** Adds what is news of the presence of devices. */
+  savePresence(presence: readonly Presence[]): Promise<void>
+  /** Forgets regular statuses before one instant, changes of status and presence before another. */
+  pruneHistory(before: { readonly beatsMs: number; readonly changesMs: number }): Promise<void>
   /** Undefined: this store closes no days. */
   readonly days: Days | undefined
   /** Rejects with `store.unavailable` when nothing can be read. */

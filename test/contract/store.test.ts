@@ -111,7 +111,7 @@ function storeContract(start: () => Promise<Engine>): void {
 
   test('gives back ledger, ends and highest instants', async () => {
     const rows = [
-      { deviceId: a, epoch, fromSeq: 0, toSeq: 4, outcome: 'stored' as const },
+      { deviceId: a, epoch, fromSeq: 0, toSeq: 4, outcome: 'stored' as const, fromMs: 3, toMs: 7 },
       { deviceId: a, epoch, fromSeq: 5, toSeq: 5, outcome: 'dropped' as const, reason: 'outbox_full' },
     ]
     await store.commit(
@@ -128,6 +128,9 @@ function storeContract(start: () => Promise<Engine>): void {
       ledger: rows,
       ends: [{ deviceId: a, epoch, lastSeq: 9 }],
       highs: [{ deviceId: a, timestampMs: 7 }],
+      statuses: [],
+      schedules: [],
+      presence: [],
     })
   })
 
@@ -206,9 +209,9 @@ function storeContract(start: () => Promise<Engine>): void {
 
   test('sums up spans in windows of several runs, and leaves silence out of the values', async () => {
     const readings = [
-      stored(a, 0, 4),
-      stored(a, 9, 2),
-      stored(a, 10, 7),
+      stored(a, 0, 4, { capacity: 8 }),
+      stored(a, 9, 2, { capacity: 9 }),
+      { ...stored(a, 10, 7), receivedAtMs: 10 + hourMs + 1 },
       stored(a, 12, null),
       stored(a, 35, 1),
       stored(b, 0, 9),
@@ -229,8 +232,32 @@ function storeContract(start: () => Promise<Engine>): void {
     )
 
     expect(found.toSorted((x, y) => x.window - y.window)).toEqual([
-      { span: 0, window: 0, count: 2, silent: 0, sum: 6, min: 2, max: 4, first: 4, last: 2 },
-      { span: 0, window: 1, count: 1, silent: 1, sum: 7, min: 7, max: 7, first: 7, last: 7 },
+      {
+        span: 0,
+        window: 0,
+        count: 2,
+        silent: 0,
+        sum: 6,
+        min: 2,
+        max: 4,
+        first: 4,
+        last: 2,
+        late: 0,
+        capacity: 9,
+      },
+      {
+        span: 0,
+        window: 1,
+        count: 1,
+        silent: 1,
+        sum: 7,
+        min: 7,
+        max: 7,
+        first: 7,
+        last: 7,
+        late: 1,
+        capacity: null,
+      },
     ])
   })
 
@@ -304,18 +331,87 @@ function storeContract(start: () => Promise<Engine>): void {
     expect(await ids({ deviceIds: [] })).toEqual([])
   })
 
-  test('keeps lots and assignments, and replaces them as a whole', async () => {
+  test('keeps lots, assignments and devices, and replaces them as a whole', async () => {
     const lot = { lotId: 'l', name: 'L', zone: 'Europe/London', capacities: [{ fromMs: 0, capacity: 4 }] }
     const assignment = { deviceId: 'a', lotId: 'l', fromMs: 1, toMs: null }
-    await store.savePlaces([{ ...lot, lotId: 'old' }], [assignment])
-    await store.savePlaces([lot], [assignment, { ...assignment, fromMs: 5, toMs: 6 }])
+    const device = { deviceId: 'a', name: 'A', state: 'active' as const, registeredAtMs: 1, tags: ['x'] }
+    await store.savePlaces({ lots: [{ ...lot, lotId: 'old' }], assignments: [assignment], devices: [] })
+    await store.savePlaces({
+      lots: [lot],
+      assignments: [assignment, { ...assignment, fromMs: 5, toMs: 6 }],
+      devices: [device],
+    })
 
     await reopen()
 
     expect(await store.loadPlaces()).toEqual({
       lots: [lot],
       assignments: [assignment, { ...assignment, fromMs: 5, toMs: 6 }],
+      devices: [device],
     })
+  })
+
+  test('keeps the newest status of each device, and of the others those that are to stay', async () => {
+    const status = (atMs: number, history?: 'change' | 'beat') => ({
+      deviceId: a,
+      receivedAtMs: atMs,
+      body: `{"v":${atMs}}`,
+      ...(history === undefined ? {} : { history }),
+    })
+    await store.commit(batch({ statuses: [status(1, 'change')] }))
+    await store.commit(batch({ statuses: [status(2, 'beat')] }))
+    await store.commit(batch({ statuses: [status(3), { ...status(3, 'change'), deviceId: b }] }))
+
+    await reopen()
+
+    const ofA = { deviceIds: [a], fromMs: 1, toMs: 4 }
+    const { statuses } = await store.load()
+    expect(statuses.toSorted((x, y) => (x.deviceId < y.deviceId ? -1 : 1))).toEqual([
+      status(3),
+      { ...status(3), deviceId: b },
+    ])
+    expect(await store.statuses(ofA)).toEqual([status(1, 'change'), status(2, 'beat')])
+    expect(await store.statuses({ ...ofA, deviceIds: [] })).toEqual([])
+    await store.pruneHistory({ beatsMs: 4, changesMs: 1 })
+    expect(await store.statuses(ofA)).toEqual([status(1, 'change')])
+  })
+
+  test('keeps each change of schedule', async () => {
+    const schedules = [
+      { deviceId: a, sinceMs: 5, cron: '* * * * *' },
+      { deviceId: a, sinceMs: 9, cron: '*/5 * * * *' },
+    ]
+    await store.commit(batch({ schedules: schedules.slice(0, 1) }))
+    await store.commit(batch({ schedules: schedules.slice(1) }))
+
+    await reopen()
+
+    expect((await store.load()).schedules).toEqual(schedules)
+  })
+
+  test('keeps when devices came and went, and knows what held before', async () => {
+    const presence = (deviceId: DeviceId, atMs: number, connected: boolean) => ({
+      deviceId,
+      connected,
+      brokerId: 'broker',
+      connectionId: `c${atMs}`,
+      atMs,
+    })
+    const came = presence(a, 1, true)
+    const left = presence(a, 5, false)
+    await store.savePresence([came, presence(b, 2, true)])
+    await store.savePresence([left])
+
+    await reopen()
+
+    const { presence: newest } = await store.load()
+    expect(newest.toSorted((x, y) => (x.deviceId < y.deviceId ? -1 : 1))).toEqual([
+      left,
+      presence(b, 2, true),
+    ])
+    expect(await store.presence({ deviceIds: [a], fromMs: 3, toMs: 6 })).toEqual([came, left])
+    expect(await store.presence({ deviceIds: [a], fromMs: 3, toMs: 5 })).toEqual([came])
+    expect(await store.presence({ deviceIds: [], fromMs: 3, toMs: 5 })).toEqual([])
   })
 
   test('ends a question when its client leaves', async () => {
@@ -353,7 +449,7 @@ function storeContract(start: () => Promise<Engine>): void {
 }
 
 function batch(parts: Partial<StoreBatch>): StoreBatch {
-  return { readings: [], ledger: [], ends: [], quarantine: [], statuses: [], ...parts }
+  return { readings: [], ledger: [], ends: [], quarantine: [], statuses: [], schedules: [], ...parts }
 }
 
 function stored(

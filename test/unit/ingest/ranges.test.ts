@@ -54,6 +54,28 @@ describe('ranges', () => {
     )
   })
 
+  test('know the instants of their ends, however they came together', () => {
+    const at = (seq: number): SequenceRange => ({
+      fromSeq: seq,
+      toSeq: seq,
+      outcome: 'stored',
+      fromMs: seq * 10,
+      toMs: seq * 10,
+    })
+
+    for (const order of [
+      [1, 2, 3],
+      [3, 1, 2],
+      [2, 3, 1],
+    ])
+      expect(rangesOf(order.map(at))).toEqual([{ ...at(1), toSeq: 3, toMs: 30 }])
+    expect(rangesOf([at(2), { ...at(0), toSeq: 4, toMs: 40, outcome: 'duplicate' }])).toEqual([
+      { ...at(0), toSeq: 1, toMs: 10, outcome: 'duplicate' },
+      at(2),
+      { ...at(3), toSeq: 4, toMs: 40, outcome: 'duplicate' },
+    ])
+  })
+
   test('leave as holes exactly what nothing is known of', () => {
     fc.assert(
       fc.property(additions, (added) => {

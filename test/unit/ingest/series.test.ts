@@ -20,6 +20,8 @@ function cell(window: number, counts: readonly number[]): [number, SpanWindow] {
       max: counts.length === 0 ? null : Math.max(...counts),
       first: counts[0] ?? null,
       last: counts.at(-1) ?? null,
+      late: 0,
+      capacity: null,
     },
   ]
 }
