@@ -64,6 +64,8 @@ export interface AgentState {
 export interface Agent {
   progress(): AgentProgress
   state(): Promise<AgentState>
+  /** Of the newest observation; undefined before the first. */
+  sensorState(): AgentState['sensor']
   /** Rejects when the device cannot go on; otherwise resolves when the agent has stopped. */
   readonly done: Promise<void>
   /** Stops sampling, makes durable what was sampled, waits briefly for PUBACKs, disconnects, closes. */
@@ -256,9 +258,13 @@ export function startAgent(parts: AgentParts): Agent {
       bytes: outbox.queuedBytes,
       oldestMs: oldest === undefined ? undefined : (JSON.parse(oldest.json) as Partial<Reading>).timestampMs, // ours
       dropped: outbox.droppedReadings,
-      sensor:
-        newest === undefined ? undefined : (newest.sensor ?? (newest.occupied === null ? 'silent' : 'ok')),
+      sensor: sensorState(),
     }
+  }
+
+  function sensorState(): AgentState['sensor'] {
+    if (newest === undefined) return undefined
+    return newest.sensor ?? (newest.occupied === null ? 'silent' : 'ok')
   }
 
   if (store.setAside !== undefined)
@@ -288,6 +294,7 @@ export function startAgent(parts: AgentParts): Agent {
       finished: sensorEnded && outbox.isEmpty,
     }),
     state,
+    sensorState,
     done,
     stop() {
       stopped ??= stop().finally(() => resolveDone())

@@ -2,22 +2,26 @@
  * One device of this process, put together: who it is, its tokens, its connection, its outbox, and what it tells of
  * itself. Which sensor it has is chosen by the front door.
  */
-import { statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { createTokenSource } from '../core/auth/token-source.ts'
 import type { Fetch } from '../core/auth/verifier.ts'
 import type { Epoch } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
+import type { StatusMessage } from '../core/contract/status.ts'
 import type { Log } from '../core/runtime/log.ts'
 import { type Agent, startAgent } from './agent.ts'
 import type { Boot } from './boot.ts'
 import type { Clock } from './clock.ts'
 import type { AgentConfig } from './config.ts'
+import { openControl, type Snapshot, socketOf } from './control.ts'
 import { type Identity, readIdentity } from './identity.ts'
+import { createLink } from './link.ts'
 import { openOutboxStore } from './outbox-store.ts'
 import { createTicks, isSchedule } from './schedule.ts'
 import { noteSchedule, type ScheduleNote } from './schedule-note.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createStatusReports, readHost, statusOf } from './status.ts'
+import { lineOf, stepsOf } from './steps.ts'
 import type { TimeSync } from './time-sync.ts'
 import { createTokenFile } from './token-file.ts'
 import { createUplink } from './uplink.ts'
@@ -39,6 +43,8 @@ export interface DeviceOptions {
   readonly createSensor: (log: Log) => Sensor
   /** Of the sensor, where it has one of its own. */
   readonly schedule: string | undefined
+  /** When readings are taken; absent: by the schedule. */
+  readonly ticks?: (signal: AbortSignal) => AsyncIterable<number>
   /** The device that the credential must be of; undefined: any. */
   readonly deviceId?: string
   /** Whether the time is known. */
@@ -51,41 +57,56 @@ export interface DeviceOptions {
 
 export interface Device extends Pick<Agent, 'progress' | 'done' | 'stop'> {
   readonly ready: Readonly<Record<string, unknown>>
+  /** How it is, as it tells on this machine. */
+  snapshot(): Promise<Snapshot>
+  /** In one line. */
+  line(): string
 }
 
-/** @throws FleetError when it cannot begin: wrong settings, no credential, an outbox that another agent uses */
+/** How often a credential is looked for, and whether it is another one. */
+const credentialLookMs = 2000
+
+/** @throws FleetError when it cannot begin: wrong settings, a wrong credential, an outbox that another agent uses */
 export async function openDevice(options: DeviceOptions, parts: DeviceParts): Promise<Device> {
   const { config } = options
   const { clock, boot, random } = parts
-  const identity = readIdentity(config.credentialFile, config)
-  const { deviceId, credential, broker } = identity
-  if (options.deviceId !== undefined && options.deviceId !== deviceId)
-    throw new FleetError('credential.invalid', `${config.credentialFile} is the credential of ${deviceId}`)
-  const log = parts.log.child({ deviceId })
+  // Without a credential a device that is alone counts and waits for one; a wrong one is for people to put right.
+  const isAwaited = options.isAlone && !existsSync(config.credentialFile)
+  const first = isAwaited ? undefined : identityNow(options)
+  const log = first === undefined ? parts.log : parts.log.child({ deviceId: first.deviceId })
   const cron = options.schedule ?? config.schedule
   if (!isSchedule(cron)) throw new FleetError('config.invalid', `${cron} is not a cron expression`)
   const sensor = options.createSensor(log)
-  const uplink = createUplink({
-    ...config,
-    deviceId,
-    broker,
-    ca: credential.ca,
-    tokens: tokensOf(identity, config, { ...parts, log }),
-    clock,
-    random,
+  const link = createLink({
+    credentialFile: config.credentialFile,
+    readIdentity: () => identityNow(options),
+    createTokens: (identity) => tokensOf(identity, config, { ...parts, log }),
+    createUplink: ({ deviceId, broker, credential }, tokens, onFault) =>
+      createUplink({
+        ...config,
+        deviceId,
+        broker,
+        ca: credential.ca,
+        tokens,
+        clock,
+        random,
+        log,
+        onFault,
+        ...(options.inTurn === undefined ? {} : { inTurn: options.inTurn }),
+        listener: {
+          connected: () => void reports?.now(),
+          disconnected: () => undefined,
+          received: () => undefined,
+        },
+      }),
+    lookEveryMs: credentialLookMs,
     log,
-    ...(options.inTurn === undefined ? {} : { inTurn: options.inTurn }),
-    listener: {
-      connected: () => void reports?.now(),
-      disconnected: () => undefined,
-      received: () => undefined,
-    },
   })
   const agent = startAgent({
     store: await openOutboxStore(config.outboxDir, { newEpoch: parts.newEpoch, nowMs: clock.nowMs }),
-    uplink,
+    uplink: link,
     sensor,
-    ticks: (signal) => createTicks(cron, signal),
+    ticks: options.ticks ?? ((signal) => createTicks(cron, signal)),
     clock,
     boot,
     sync: options.sync,
@@ -95,29 +116,38 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
     flushReadings: config.flushReadings,
     flushEveryMs: config.flushEveryMs,
   })
+  if (isAwaited) log.warn('credential.awaited', { path: config.credentialFile })
 
   const startedMs = clock.monotonicMs()
-  let schedule: ScheduleNote | undefined
-  async function makeStatus() {
-    // Not at the start, when the clock may not be set yet.
-    schedule ??= noteSchedule(config.outboxDir, cron, clock.nowMs())
+  let noted: ScheduleNote | undefined
+  /** Written down when the time is known, which it may not be at the start. */
+  function scheduleNow(): ScheduleNote {
+    if (noted === undefined && options.sync.isSynced)
+      noted = noteSchedule(config.outboxDir, cron, clock.nowMs())
+    return noted ?? { cron, sinceMs: clock.nowMs() }
+  }
+  async function makeStatus(): Promise<StatusMessage> {
     const uptimeSec = Math.floor((clock.monotonicMs() - startedMs) / 1000)
     const [state, host] = await Promise.all([
       agent.state(),
       readHost(config.outboxDir, options.isAlone ? uptimeSec : undefined),
     ])
+    const { identity, clockOffsetMs, credentialAtMs } = link.state()
     return statusOf({
       version: parts.version,
       uptimeSec,
-      schedule,
+      schedule: scheduleNow(),
       state,
       bytesMax: config.outboxBytesMax,
       lossWindowMs: config.flushEveryMs,
       nowMs: clock.nowMs(),
-      clock: { state: options.sync.isSynced ? 'synced' : 'unsynced', offsetMs: undefined },
+      clock: { state: clockState(), offsetMs: clockOffsetMs },
       sensorType: config.sensor.type,
       host,
-      credential: { credentialId: credential.credentialId, ageSec: ageSecOf(config.credentialFile, clock) },
+      credential: {
+        credentialId: identity?.credential.credentialId,
+        ageSec: ageSecOf(credentialAtMs, clock.nowMs()),
+      },
       boot,
       config: undefined,
     })
@@ -128,23 +158,61 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
       ? undefined
       : createStatusReports({
           everyMs: config.statusEveryMs,
-          send: async () =>
-            uplink.isConnected && uplink.publish('status', JSON.stringify(await makeStatus())),
+          send: async () => link.isConnected && link.publish('status', JSON.stringify(await makeStatus())),
           log,
         })
+  const clockState = () => (options.sync.isSynced ? 'synced' : 'unsynced')
+  const steps = () =>
+    stepsOf({
+      link: link.state(),
+      clock: clockState(),
+      sensor: { type: config.sensor.type, state: agent.sensorState() },
+    })
+  async function snapshot(): Promise<Snapshot> {
+    const { identity, acknowledged } = link.state()
+    return {
+      v: 1,
+      pid: process.pid,
+      ...(identity === undefined ? {} : { deviceId: identity.deviceId }),
+      ...(identity?.credential.credentialId === undefined
+        ? {}
+        : { credentialId: identity.credential.credentialId }),
+      steps: [...steps()],
+      acknowledged,
+      status: await makeStatus(),
+    }
+  }
+  const control = options.isAlone ? openControl(socketOf(config.outboxDir), snapshot, log) : undefined
 
   return {
-    ready: { deviceId, brokerUrl: broker.url, outboxDir: config.outboxDir },
+    ready: {
+      ...(first === undefined ? {} : { deviceId: first.deviceId, brokerUrl: first.broker.url }),
+      outboxDir: config.outboxDir,
+    },
     progress: () => agent.progress(),
     done: agent.done,
+    snapshot,
+    line: () => lineOf(steps(), agent.progress().queued),
     stop() {
       reports?.stop()
+      control?.close()
       return agent.stop()
     },
   }
 }
 
-function tokensOf(
+/** @throws FleetError when it is missing, wrong, or of another device */
+function identityNow({ config, deviceId }: DeviceOptions): Identity {
+  const identity = readIdentity(config.credentialFile, config)
+  if (deviceId !== undefined && deviceId !== identity.deviceId)
+    throw new FleetError(
+      'credential.invalid',
+      `${config.credentialFile} is the credential of ${identity.deviceId}`,
+    )
+  return identity
+}
+
+export function tokensOf(
   { credential, broker }: Identity,
   config: AgentConfig,
   { boot, clock, log, random, fetchOf }: DeviceParts,
@@ -174,8 +242,8 @@ function tokensOf(
   })
 }
 
-/** Written when the credential was given, and not since. */
-function ageSecOf(path: string, clock: Clock): number | undefined {
-  const ageMs = clock.nowMs() - statSync(path).mtimeMs
-  return ageMs < 0 ? undefined : Math.floor(ageMs / 1000)
+/** Of a file that is written when the credential is given, and not since; a clock that was set back knows no age. */
+function ageSecOf(writtenAtMs: number | undefined, nowMs: number): number | undefined {
+  if (writtenAtMs === undefined || writtenAtMs > nowMs) return undefined
+  return Math.floor((nowMs - writtenAtMs) / 1000)
 }

@@ -24,7 +24,11 @@ export interface IdentityOverrides {
  * @throws FleetError `credential.invalid` when it is missing, open to others or not a device's; `config.invalid` for plaintext
  */
 export function readIdentity(path: string, overrides: IdentityOverrides): Identity {
-  const file = readCredentialFile(path)
+  return identityOf(readCredentialFile(path), path, overrides)
+}
+
+/** @param path where it is, or will be */
+export function identityOf(file: CredentialFile, path: string, overrides: IdentityOverrides): Identity {
   const deviceId = parseDeviceId(file.deviceId)
   if (deviceId === undefined || file.broker === undefined) {
     throw new FleetError('credential.invalid', `${path} is not the credential of a device`, {

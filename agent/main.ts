@@ -1,21 +1,29 @@
 /** The agent's front door (`lot-agent`): picks the parts, starts them, stops them. */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
 import type { Fetch } from '../core/auth/verifier.ts'
 import { type Epoch, parseEpoch } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { ReplaySensor } from '../core/contract/fleet.ts'
 import { isZone } from '../core/contract/zone.ts'
-import { createFetch } from '../core/runtime/fetch.ts'
-import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
-import { createLog, type Log } from '../core/runtime/log.ts'
+import { createFetch, readCredentialFile } from '../core/runtime/fetch.ts'
+import { exitCodes, loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
+import { createLog, type Log, type LogLevel } from '../core/runtime/log.ts'
 import packageFile from '../package.json' with { type: 'json' }
 import { readBoot } from './boot.ts'
 import { createSystemClock } from './clock.ts'
+import { runCommand } from './command.ts'
+import { type EnrolFlags, enrolBoard } from './commands/enrol.ts'
+import { shownCredential, showStatus } from './commands/show.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
-import { type Device, type DeviceOptions, openDevice } from './device.ts'
+import { askAgent, socketOf } from './control.ts'
+import { type Device, type DeviceOptions, openDevice, tokensOf } from './device.ts'
 import { createConnectTurns, readFleetFile, startFleet } from './fleet.ts'
+import { identityOf } from './identity.ts'
+import { createNotifier } from './notify.ts'
 import { createTicks } from './schedule.ts'
 import { createExecSensor } from './sensors/exec.ts'
 import type { GaugeOptions } from './sensors/gauge.ts'
@@ -24,7 +32,7 @@ import { type Recording, readRecording } from './sensors/recording.ts'
 import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createSimulatedSensor } from './sensors/simulated.ts'
-import { createTimeSync, runProgramOnce, timeAssumed } from './time-sync.ts'
+import { createTimeSync, runProgramOnce, type TimeSync, timeAssumed } from './time-sync.ts'
 import { createZone } from './zone.ts'
 
 const program = new Command('lot-agent')
@@ -46,22 +54,113 @@ program
   .command('test')
   .description('show what the sensor says, once a second, until stopped; nothing is kept or sent')
   .action(() => runProgram(createLog({ program: 'agent' }), testSensor))
+program
+  .command('enrol')
+  .description('make this board a device; ends when its first reading has arrived')
+  .argument('[url]', 'of provisioning, such as https://lots.example:8081')
+  .option('--key <key>', 'enrolment key, from an operator')
+  .option('--name <name>', 'for people')
+  .option('--device <id>', 'identifier to have; needed where a window is open and there is no key')
+  .option('--ca <file>', 'certificate authority of the server, PEM, where it is not a public one')
+  .option('--file <file>', 'all of it from a file, as on the boot partition; removed when done')
+  .option('--again', 'a new key for this device, on proof of the old one')
+  .option('--replace', 'become another device than this board is now')
+  .option('--timeout <seconds>', 'longest wait for the first reading', '300')
+  .action((url: string | undefined, flags: EnrolFlags) =>
+    runCommand((signal) => enrolHere(url, flags, signal)),
+  )
+program
+  .command('status')
+  .description('how the agent on this board is')
+  .option('--json', 'for programs')
+  .action(({ json }: { json?: true }) =>
+    runCommand(async () => {
+      const { outboxDir } = readConfig()
+      return showStatus(await askAgent(socketOf(outboxDir)), { json: json === true, write: toStdout })
+    }),
+  )
+const credential = program
+  .command('credential')
+  .description('the credential of this device')
+  .helpCommand(false)
+credential
+  .command('show')
+  .description('who this device is, without what is secret')
+  .action(() =>
+    runCommand(async () => {
+      const { credentialFile } = readConfig()
+      toStdout(`${JSON.stringify(shownCredential(readCredentialFile(credentialFile)), undefined, 2)}\n`)
+      return exitCodes.ok
+    }),
+  )
 await program.parseAsync()
+
+function readConfig(): AgentConfig {
+  return readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
+}
 
 async function runDevice(): Promise<Running> {
   const { config, log, open } = prepare()
-  const sync = await createTimeSync({
-    source: config.clockSource,
-    file: config.clockFile,
+  const device = await open(config, { sync: await timeSyncOf(config, log), isAlone: true })
+  // A device that cannot go on ends the program; `runProgram` hears of it as an unhandled rejection.
+  void device.done
+  const notifier = createNotifier(process.env, log)
+  notifier.start(() => device.line())
+  return {
+    ready: device.ready,
+    async stop() {
+      await Promise.all([notifier.stopping(), device.stop()])
+    },
+  }
+}
+
+function timeSyncOf({ clockSource, clockFile }: AgentConfig, log: Log): Promise<TimeSync> {
+  return createTimeSync({
+    source: clockSource,
+    file: clockFile,
     hasSystemd: existsSync('/run/systemd/system'),
     run: runProgramOnce,
     lookEveryMs: 2000,
     log,
   })
-  const device = await open(config, { sync, isAlone: true })
-  // A device that cannot go on ends the program; `runProgram` hears of it as an unhandled rejection.
-  void device.done
-  return { ready: device.ready, stop: () => device.stop() }
+}
+
+async function enrolHere(url: string | undefined, flags: EnrolFlags, signal: AbortSignal): Promise<number> {
+  const { config, parts, open } = prepare((line) => void process.stderr.write(line), 'error')
+  await enrolBoard(url, flags, {
+    ...parts,
+    credentialFile: config.credentialFile,
+    insecure: config.insecure,
+    nowMs: parts.clock.nowMs,
+    tryCredential: (file) => tokensOf(identityOf(file, config.credentialFile, config), config, parts).get(),
+    wait: (ms, stop) => delay(ms, undefined, { signal: stop }).catch(() => undefined), // aborted: whoever waits looks
+    ask: () => askAgent(socketOf(config.outboxDir)),
+    open: async () =>
+      open(
+        { flushEveryMs: 0 },
+        { sync: await timeSyncOf(config, parts.log), isAlone: true, ticks: everySecond },
+      ),
+    mayNotOpen: () => ownerOtherThanUs(dirname(resolve(config.outboxDir))),
+    say: (line) => toStdout(`${line}\n`),
+    signal,
+  })
+  return exitCodes.ok
+}
+
+/** Nobody who enrols a board waits for its schedule. */
+function everySecond(signal: AbortSignal): AsyncIterable<number> {
+  return createTicks('* * * * * *', signal)
+}
+
+/** Root would leave files behind that the service cannot read. */
+function ownerOtherThanUs(folder: string): string | undefined {
+  const owner = statSync(folder, { throwIfNoEntry: false })?.uid
+  if (process.getuid?.() !== 0 || owner === undefined || owner === 0) return undefined
+  return 'the agent does not run (systemctl start lot-agent)'
+}
+
+function toStdout(text: string): void {
+  process.stdout.write(text)
 }
 
 async function runFleet(path: string): Promise<Running> {
@@ -84,12 +183,12 @@ async function runFleet(path: string): Promise<Running> {
 }
 
 async function testSensor(): Promise<Running> {
-  const config = readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
+  const config = readConfig()
   const log = createLog({ program: 'agent', level: config.logLevel })
   const sensor = createSensor(config.sensor, { config, log, recordingOf: createRecordings(log).of })
   const stopping = new AbortController()
   const { signal } = stopping
-  const start = { position: undefined, ticks: createTicks('* * * * * *', signal), signal }
+  const start = { position: undefined, ticks: everySecond(signal), signal }
   const show = async () => {
     for await (const { observations } of sensor.observe({ ...start, clock: createSystemClock() }))
       for (const observation of observations) process.stdout.write(`${JSON.stringify(observation)}\n`)
@@ -106,9 +205,13 @@ async function testSensor(): Promise<Running> {
 }
 
 /** What all devices of this process share, and how to open one. */
-function prepare() {
-  const config = readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
-  const log = createLog({ program: 'agent', level: config.logLevel })
+function prepare(write?: (line: string) => void, level?: LogLevel) {
+  const config = readConfig()
+  const log = createLog({
+    program: 'agent',
+    level: level ?? config.logLevel,
+    ...(write === undefined ? {} : { write }),
+  })
   const recordings = createRecordings(log)
   const parts = {
     clock: createSystemClock(),
@@ -120,8 +223,8 @@ function prepare() {
     fetchOf: createFetches(),
   }
   const open = (
-    device: Pick<AgentConfig, 'credentialFile' | 'outboxDir' | 'sensor'>,
-    fleet: Pick<DeviceOptions, 'sync' | 'inTurn' | 'deviceId' | 'isAlone'>,
+    device: Partial<AgentConfig>,
+    more: Pick<DeviceOptions, 'sync' | 'inTurn' | 'deviceId' | 'isAlone' | 'ticks'>,
   ): Promise<Device> => {
     const ofDevice = { ...config, ...device }
     return openDevice(
@@ -130,12 +233,12 @@ function prepare() {
         createSensor: (deviceLog) =>
           createSensor(ofDevice.sensor, { config: ofDevice, log: deviceLog, recordingOf: recordings.of }),
         schedule: scheduleOf(ofDevice.sensor),
-        ...fleet,
+        ...more,
       },
       parts,
     )
   }
-  return { config, log, open, brokenLines: recordings.brokenLines }
+  return { config, log, parts, open, brokenLines: recordings.brokenLines }
 }
 
 /** One for each authority: connections are kept alive in it. */

@@ -72,6 +72,8 @@ export interface UplinkOptions {
   readonly stableMs: number
   /** No PUBACK for this long means that the connection is dead, whatever TCP thinks. */
   readonly ackTimeoutMs: number
+  /** Hears why an attempt to connect failed; that there was no token is the token source's to say. */
+  readonly onFault?: (reason: string) => void
   /** Absent: nothing is subscribed to. */
   readonly listener?: UplinkListener
 }
@@ -102,6 +104,7 @@ export function createUplink(options: UplinkOptions): Uplink {
   /** The first failure of an outage is told, and each time its reason changes. */
   function reportFailure(error: unknown): void {
     const reason = reasonOf(error)
+    if (error instanceof ConnectFailure) options.onFault?.(reason)
     if (reason === reported) return
     reported = reason
     const event = isFleetError(error, 'client.refused') ? 'token.refused' : 'device.unreachable'

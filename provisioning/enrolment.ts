@@ -31,8 +31,3 @@ export function windowVerdict(
   if (known?.serial === undefined) return 'ask'
   return seen?.serial === known.serial ? 'enrol' : 'other_board'
 }
-
-/** A thumbprint in groups of four, for people to compare. */
-export function fingerprintOf(thumbprint: string): string {
-  return (thumbprint.match(/.{1,4}/g) ?? []).join(' ')
-}

@@ -25,6 +25,8 @@ export interface TokenSource {
   get(): Promise<AccessToken>
   /** The token was refused somewhere: do not hand it out again. */
   invalidate(token: string): void
+  /** How far the wall clock is ahead of the issuer's, by the `Date` of its last answer, in milliseconds. */
+  readonly clockOffsetMs?: number | undefined
 }
 
 /** Where a token outlives the process. None of it throws: it is a help, and nothing depends on it. */
@@ -69,9 +71,10 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
   let asking: Promise<AccessToken> | undefined
   /** No renewal before this, while the token at hand is good. */
   let retryAtMs = Number.NEGATIVE_INFINITY
+  const wall: WallClock = { offsetMs: undefined }
 
   const renew = () => {
-    asking ??= requestToken(options)
+    asking ??= requestInTime(options, wall)
       .then((token) => {
         current = token
         kept?.write(token)
@@ -85,6 +88,9 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
   }
 
   return {
+    get clockOffsetMs() {
+      return wall.offsetMs
+    },
     async get() {
       const held = current
       const nowMs = options.nowMs()
@@ -105,7 +111,23 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
   }
 }
 
-async function requestToken(options: TokenSourceOptions): Promise<AccessToken> {
+/** Ours beside the issuer's: a device's may be off by any time, and only assertions depend on it. */
+interface WallClock {
+  offsetMs: number | undefined
+}
+
+/** An assertion is refused when it is not of the issuer's time: what its answer says of that time is tried once. */
+async function requestInTime(options: TokenSourceOptions, wall: WallClock): Promise<AccessToken> {
+  const believedMs = wall.offsetMs ?? 0
+  return requestToken(options, wall).catch((error: unknown) => {
+    const isLate = Math.abs((wall.offsetMs ?? 0) - believedMs) > assertionOffMs
+    if (isLate && isFleetError(error, 'client.refused') && options.credential.private_key_jwk !== undefined)
+      return requestToken(options, wall)
+    throw error
+  })
+}
+
+async function requestToken(options: TokenSourceOptions, wall: WallClock): Promise<AccessToken> {
   const { credential } = options
   const form = new URLSearchParams({ grant_type: 'client_credentials', audience: options.audience })
   if (options.scope !== undefined) form.set('scope', options.scope)
@@ -121,7 +143,7 @@ async function requestToken(options: TokenSourceOptions): Promise<AccessToken> {
   } else if (credential.token_endpoint_auth_method === 'private_key_jwt') {
     form.set('client_id', credential.client_id)
     form.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
-    form.set('client_assertion', await assertionOf(credential))
+    form.set('client_assertion', await assertionOf(credential, Date.now() - (wall.offsetMs ?? 0)))
   } else {
     form.set('client_id', credential.client_id)
     form.set('client_secret', secret)
@@ -138,6 +160,9 @@ async function requestToken(options: TokenSourceOptions): Promise<AccessToken> {
     .catch((cause: unknown) => {
       throw new FleetError('token.unavailable', `${credential.token_endpoint} does not answer`, { cause })
     })
+  const theirsMs = Date.parse(response.headers.get('date') ?? '')
+  // Whole seconds, and some time on the wire: good enough for people and assertions.
+  if (!Number.isNaN(theirsMs)) wall.offsetMs = Date.now() - theirsMs
   const answer: unknown = await response.json().catch(() => undefined) // not JSON: judged by its status
   const body = (typeof answer === 'object' && answer !== null ? answer : {}) as Record<string, unknown>
   if (response.status >= 500 || response.status === 429) {
@@ -169,12 +194,14 @@ async function requestToken(options: TokenSourceOptions): Promise<AccessToken> {
 
 /** RFC 7523 §3 allows issuers to refuse what lives long; half of their usual five minutes leaves room for clocks on both sides. */
 const assertionLifeSec = 150
+/** Clocks that differ by less do not make an assertion wrong. */
+const assertionOffMs = 20_000
 
 /**
- * A client assertion (RFC 7523 §2.2), for one request. This is where the wall clock counts: one that is off by more
- * than the assertion lives is refused by the issuer, as `invalid_client`.
+ * A client assertion (RFC 7523 §2.2), for one request. This is where the wall clock counts, so it is
+ * corrected by what the issuer said of its own.
  */
-async function assertionOf(credential: TokenSourceOptions['credential']): Promise<string> {
+async function assertionOf(credential: TokenSourceOptions['credential'], nowMs: number): Promise<string> {
   const { client_id: oauthClientId, issuer, private_key_jwk: jwk } = credential
   if (jwk === undefined) throw new FleetError('credential.invalid', 'private_key_jwt without private_key_jwk')
   const { kid } = jwk as JWK
@@ -187,7 +214,7 @@ async function assertionOf(credential: TokenSourceOptions['credential']): Promis
     .setIssuer(oauthClientId)
     .setSubject(oauthClientId)
     .setAudience(issuer)
-    .setExpirationTime(Math.floor(Date.now() / 1000) + assertionLifeSec)
+    .setExpirationTime(Math.floor(nowMs / 1000) + assertionLifeSec)
     .setJti(crypto.randomUUID())
     .sign(key)
 }

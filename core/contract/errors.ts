@@ -42,6 +42,11 @@ export const errorCodes = {
   'ingest.unavailable': ['unavailable', 'ingest does not answer'],
   'store.unavailable': ['unavailable', 'the store cannot be written or read now'],
   'outbox.unavailable': ['unavailable', 'the outbox cannot be written now'],
+  'enrolment.stopped': [
+    'unavailable',
+    'enrolment was stopped before it was done; it goes on when it is run again',
+  ],
+  'agent.unavailable': ['unavailable', 'the agent does not run, or does not answer'],
   'provisioning.unavailable': ['unavailable', 'provisioning does not answer'],
   'issuer.unavailable': ['unavailable', 'the hosted issuer does not answer, or not in time'],
   'device.contended': ['unavailable', 'connections fight over the device’s identity; it is held for a while'],

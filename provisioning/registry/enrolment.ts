@@ -12,10 +12,11 @@ import type {
   IssuedEnrolKey,
 } from '../../core/contract/enrolment.ts'
 import { FleetError } from '../../core/contract/errors.ts'
+import { fingerprintOf } from '../../core/contract/fingerprint.ts'
 import type { Device } from '../../core/contract/registry.ts'
 import { nextState } from '../device.ts'
 import type { EnrolProofs } from '../enrol-proof.ts'
-import { fingerprintOf, keyFault, windowVerdict } from '../enrolment.ts'
+import { keyFault, windowVerdict } from '../enrolment.ts'
 import { assign } from '../lots.ts'
 import type { Change, Decision, RegistryRepository, RegistryView } from '../repository/repository.ts'
 import { changesFor } from './boards.ts'

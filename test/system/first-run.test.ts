@@ -8,7 +8,8 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Answer, LatestRow, SeriesRow } from '../../core/contract/query.ts'
 import { root } from '../../scripts/build.mjs'
-import { type Lotctl, runLotctl, startLotctl } from '../kit/lotctl.ts'
+import type { RunningCommand } from '../kit/command.ts'
+import { runLotctl, startLotctl } from '../kit/lotctl.ts'
 import { eventually, freePort, makeDataDir } from '../kit/program.ts'
 
 const shell = promisify(execFile)
@@ -20,7 +21,7 @@ const historyPerLot = 7 * 24 * 12
 
 let dir: ReturnType<typeof makeDataDir>
 let env: Record<string, string>
-let running: Lotctl[] = []
+let running: RunningCommand[] = []
 
 beforeAll(async () => {
   dir = makeDataDir()
@@ -39,14 +40,14 @@ afterEach(async () => {
   running = []
 })
 
-function start(...args: string[]): Lotctl {
+function start(...args: string[]): RunningCommand {
   const lotctl = startLotctl(['up', ...args], env)
   running.push(lotctl)
   return lotctl
 }
 
 /** As Ctrl-C does it. */
-async function interrupt(lotctl: Lotctl): Promise<{ exit: number | null; tookMs: number }> {
+async function interrupt(lotctl: RunningCommand): Promise<{ exit: number | null; tookMs: number }> {
   const sinceMs = performance.now()
   lotctl.process.kill('SIGINT')
   const { exit } = await lotctl.ended
@@ -64,7 +65,7 @@ async function countsOfLots(): Promise<Map<string, number>> {
 }
 
 /** Process ids of the programs it has started, by the name of their bundle. */
-function childrenOf(lotctl: Lotctl): Map<string, number> {
+function childrenOf(lotctl: RunningCommand): Map<string, number> {
   const { pid } = lotctl.process
   const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
   const nameOf = (child: number) =>

@@ -1,4 +1,4 @@
-import { exportJWK, generateKeyPair, jwtVerify } from 'jose'
+import { decodeJwt, exportJWK, generateKeyPair, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type AccessToken,
@@ -351,6 +351,57 @@ describe('a source that keeps its token elsewhere', () => {
     expect(server.asked).toHaveLength(1)
     clock.nowMs += 1000
     expect((await tokens.get()).token).toBe('earlier')
+    expect(server.asked).toHaveLength(2)
+  })
+})
+
+describe('an assertion by a clock that is wrong', () => {
+  const hourMs = 3600_000
+  let keyed: Pick<TokenSourceOptions, 'credential'>
+  /** Says what time it is, and takes only assertions of that time. */
+  const strict =
+    (aheadMs: number): LocalServer['answer'] =>
+    (asked, response) => {
+      const nowMs = Date.now() + aheadMs
+      const { exp = 0 } = decodeJwt(new URLSearchParams(asked.body).get('client_assertion') ?? '')
+      response.setHeader('date', new Date(nowMs).toUTCString())
+      if (Math.abs(exp * 1000 - nowMs) < 300_000) return grant(asked, response)
+      json(response, { error: 'invalid_client' }, 401)
+    }
+
+  beforeEach(async () => {
+    const { privateKey } = await generateKeyPair('ES256', { extractable: true })
+    keyed = {
+      credential: credential({
+        client_secret: undefined as never,
+        token_endpoint_auth_method: 'private_key_jwt',
+        private_key_jwk: (await exportJWK(privateKey)) as CredentialFile['private_key_jwk'] & object,
+      }),
+    }
+  })
+
+  it.each([
+    ['behind', 2 * hourMs],
+    ['ahead', -2 * hourMs],
+    ['right after it was set', 0],
+  ])('%s is corrected by the time the issuer says', async (_, aheadMs) => {
+    server.answer = strict(aheadMs)
+    const tokens = source(keyed)
+    expect((await tokens.get()).token).toBe('token-1')
+    expect(server.asked).toHaveLength(aheadMs === 0 ? 1 : 2)
+    expect(Math.abs((tokens.clockOffsetMs ?? Number.NaN) + aheadMs)).toBeLessThan(5000)
+
+    tokens.invalidate('token-1')
+    await tokens.get()
+    expect(server.asked).toHaveLength(aheadMs === 0 ? 2 : 3)
+  })
+
+  it('is tried once more and not for ever', async () => {
+    server.answer = (_, response) => {
+      response.setHeader('date', new Date(Date.now() + 2 * hourMs).toUTCString())
+      json(response, { error: 'invalid_client' }, 401)
+    }
+    await expect(source(keyed).get()).rejects.toMatchObject({ code: 'client.refused' })
     expect(server.asked).toHaveLength(2)
   })
 })
