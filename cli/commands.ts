@@ -41,7 +41,7 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
 
   lotctl.commandsGroup('Run:')
   withPlay(lotctl.command('up'))
-    .description('run provisioning, broker and ingest on this machine until Ctrl-C')
+    .description('run provisioning, broker, ingest and console on this machine until Ctrl-C')
     .option('--demo', 'with a demonstration fleet')
     .addOption(replayOption().implies({ demo: true }))
     .action(async (flags: FleetFlags & { demo?: true }, command: Command) => {
@@ -121,6 +121,14 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
 
   lotctl.commandsGroup('Access:')
   addSession(lotctl, desk)
+  lotctl
+    .command('login-link')
+    .description('print a link that signs a person in to the console, once; for whoever owns the data folder')
+    .option('--account <name>', 'whose; default: the first administrator')
+    .action(async (flags: { account?: string }) => {
+      const { loginLink } = await import('./login-link.ts')
+      loginLink(home(), flags)
+    })
   const token = lotctl.command('token').alias('tokens').description('access tokens')
   withAccess(token.command('get'))
     .description('print an access token, for curl and notebooks')
@@ -196,6 +204,7 @@ const examplesOf: Readonly<Record<string, readonly [string, string]>> = {
   series: ['series --from -7d --every 1h', 'series --lot north --agg mean max -o csv'],
   readings: ['readings --lot north --from -1d', 'readings --device gate-1 --limit 100'],
   quarantine: ['quarantine', 'quarantine --reason reading.negative'],
+  'login-link': ['login-link', 'login-link --account maria'],
   'token get': ['token get --audience ingest', 'token get --audience provisioning --scope read:devices'],
   'tls init': [
     'tls init ./tls --server localhost',

@@ -10,6 +10,10 @@ export interface Places {
   readonly provisioningUrl: string
   readonly ingestUrl: string
   readonly brokerUrl: string
+  /** The broker's HTTP face; undefined where the system chooses its port. */
+  readonly brokerHttpUrl: string | undefined
+  /** As browsers reach it. */
+  readonly consoleUrl: string
   /** As in `iss`. */
   readonly issuerUrl: string
   /** The private authority that clients must trust; undefined: the system's. */
@@ -17,10 +21,17 @@ export interface Places {
 }
 
 /** The programs `up` starts on this machine. */
-export const localPrograms = ['provisioning', 'broker', 'ingest'] as const
+export const localPrograms = ['provisioning', 'broker', 'ingest', 'console'] as const
 export type LocalProgram = (typeof localPrograms)[number]
 
-const portDefaults = { provisioning: 8081, ingest: 8082, mqtt: 1883, mqtts: 8883 }
+const portDefaults = {
+  provisioning: 8081,
+  ingest: 8082,
+  broker: 8083,
+  console: 8080,
+  mqtt: 1883,
+  mqtts: 8883,
+}
 
 export function placesOf(source: SettingsSource): Places {
   const of = (program: LocalProgram, key: string) => settingOf(source, program, key)
@@ -35,7 +46,7 @@ export function placesOf(source: SettingsSource): Places {
       faults: [`${nameOf(program, key)}: 0 lets the system choose, and then no other program knows the port`],
     })
   }
-  const http = (program: 'provisioning' | 'ingest') =>
+  const http = (program: LocalProgram) =>
     `${isTls(program) ? 'https' : 'http'}://${hostOf(program)}:${portOf(program, 'port', portDefaults[program])}`
   const provisioningUrl = http('provisioning')
   return {
@@ -46,6 +57,8 @@ export function placesOf(source: SettingsSource): Places {
       (isTls('broker')
         ? `mqtts://${hostOf('broker', 'mqttsHost')}:${portOf('broker', 'mqttsPort', portDefaults.mqtts)}`
         : `mqtt://${hostOf('broker', 'mqttHost')}:${portOf('broker', 'mqttPort', portDefaults.mqtt)}`),
+    brokerHttpUrl: of('broker', 'port') === '0' ? undefined : http('broker'),
+    consoleUrl: of('console', 'publicUrl') ?? http('console'),
     issuerUrl: of('provisioning', 'issuerUrl') ?? provisioningUrl,
     caFile: of('provisioning', 'caFile'),
   }
@@ -53,19 +66,25 @@ export function placesOf(source: SettingsSource): Places {
 
 /** What each program must know of the others; a setting that somebody made stays as it is. */
 export function wiringOf(source: SettingsSource, places: Places): Record<string, string> {
-  const { provisioningUrl, issuerUrl, ingestUrl, brokerUrl } = places
-  const wires: readonly (readonly [LocalProgram, string, string])[] = [
+  const { provisioningUrl, issuerUrl, ingestUrl, brokerUrl, brokerHttpUrl, caFile } = places
+  const wires: readonly (readonly [LocalProgram, string, string | undefined])[] = [
     ['provisioning', 'brokerUrl', brokerUrl],
     ['broker', 'issuerUrl', issuerUrl],
     ['broker', 'provisioningUrl', provisioningUrl],
     ['broker', 'ingestUrl', ingestUrl],
     ['ingest', 'issuerUrl', issuerUrl],
     ['ingest', 'provisioningUrl', provisioningUrl],
+    ['console', 'provisioningUrl', provisioningUrl],
+    ['console', 'ingestUrl', ingestUrl],
+    ['console', 'brokerUrl', brokerHttpUrl],
+    ['console', 'caFile', caFile],
   ]
   return Object.fromEntries(
-    wires
-      .filter(([program, key]) => settingOf(source, program, key) === undefined)
-      .map(([program, key, value]) => [nameOf(program, key), value]),
+    wires.flatMap(([program, key, value]) =>
+      value === undefined || settingOf(source, program, key) !== undefined
+        ? []
+        : [[nameOf(program, key), value]],
+    ),
   )
 }
 

@@ -1,5 +1,5 @@
 /**
- * `up`: the whole system on one machine. Starts provisioning, broker and ingest side by side (each waits for the others
+ * `up`: the whole system on one machine. Starts provisioning, broker, ingest and console side by side (each waits for the others
  * by itself), then the demonstration fleet when asked; says where things are, then what is stored, until it is told to stop.
  */
 import { join, resolve } from 'node:path'
@@ -14,6 +14,7 @@ import { type Hold, hold } from './hold.ts'
 import { type Home, untilInterrupted } from './home.ts'
 import { LogFile } from './log-file.ts'
 import { shownLine } from './log-line.ts'
+import { newLoginLink } from './login-link.ts'
 import { Notices } from './notices.ts'
 import { counted, sheet } from './output.ts'
 import { type LocalProgram, localPrograms, placesOf, wiringOf } from './places.ts'
@@ -33,8 +34,9 @@ const nodeOptionsOf: Partial<Record<LocalProgram, readonly string[]>> = {
  */
 const stopOrder = [
   ['fleet', 1800],
-  ['broker', 1200],
-  ['ingest', 1000],
+  ['console', 300],
+  ['broker', 1100],
+  ['ingest', 900],
   ['provisioning', 500],
 ] as const
 
@@ -213,11 +215,15 @@ class LocalSystem {
     const { credential, server } = this.#elsewhere()
     const token = `npx lotctl token get --audience ingest${credential}`
     const trust = places.caFile === undefined ? '' : ` --cacert ${places.caFile}`
+    // Printed, and in no log: whoever opens it is the administrator.
+    const link = newLoginLink({ dataDir: this.#dataDir, consoleUrl: places.consoleUrl })
     return [
       '',
       `${pc.bold('Lotwatch')} is running${what}.`,
       '',
       sheet([
+        ['console', `${places.consoleUrl}  charts and tables`],
+        ['sign in', `${link}  once, within the hour; then: npx lotctl login-link`],
         ['provisioning', `${places.provisioningUrl}  registry and tokens`],
         ['broker', `${places.brokerUrl}  where devices connect`],
         ['ingest', `${places.ingestUrl}  store and queries`],

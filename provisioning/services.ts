@@ -1,10 +1,10 @@
 /**
- * The clients every system has: broker, ingest, and the operator at the terminal. At each start they are there, with
+ * The clients every system has: broker, ingest, console, and the operator at the terminal. At each start they are there, with
  * the grants of this version, and so are their credential files in the data folder.
  */
 import { join } from 'node:path'
 import { Value } from 'typebox/value'
-import type { Client } from '../core/contract/client.ts'
+import type { Client, ClientGrant } from '../core/contract/client.ts'
 import { CredentialFile } from '../core/contract/credential.ts'
 import { audiences } from '../core/contract/principal.ts'
 import type { Log } from '../core/runtime/log.ts'
@@ -19,6 +19,27 @@ interface WellKnownClient {
   readonly file: string
   readonly client: Client
 }
+
+/** What people may do through a program that acts for them: lotctl and the console. */
+const operatorGrants: readonly ClientGrant[] = [
+  { audience: audiences.broker, scopes: ['read:connections', 'manage:connections'] },
+  {
+    audience: audiences.ingest,
+    scopes: ['read:readings', 'query:sql', 'manage:quarantine', 'manage:store'],
+  },
+  {
+    audience: audiences.provisioning,
+    scopes: [
+      'read:devices',
+      'manage:devices',
+      'manage:clients',
+      'manage:apis',
+      'manage:rules',
+      'manage:keys',
+      'read:audit',
+    ],
+  },
+]
 
 export const wellKnownClients: readonly WellKnownClient[] = [
   {
@@ -51,25 +72,18 @@ export const wellKnownClients: readonly WellKnownClient[] = [
       oauthClientId: 'operator',
       name: 'Operator',
       kind: 'command-line',
-      grants: [
-        { audience: audiences.broker, scopes: ['read:connections', 'manage:connections'] },
-        {
-          audience: audiences.ingest,
-          scopes: ['read:readings', 'query:sql', 'manage:quarantine', 'manage:store'],
-        },
-        {
-          audience: audiences.provisioning,
-          scopes: [
-            'read:devices',
-            'manage:devices',
-            'manage:clients',
-            'manage:apis',
-            'manage:rules',
-            'manage:keys',
-            'read:audit',
-          ],
-        },
-      ],
+      grants: [...operatorGrants],
+    },
+  },
+  {
+    // It narrows them to what the role of each person allows (console/server/allowed.ts).
+    file: 'services/console.json',
+    client: {
+      ...clientDefaults(),
+      oauthClientId: 'console',
+      name: 'Console',
+      kind: 'service',
+      grants: [...operatorGrants],
     },
   },
 ]

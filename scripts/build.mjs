@@ -1,21 +1,23 @@
 /**
- * Bundles each program into one file under `dist/`, so that it starts quickly. Cached by content:
- * when no source and no dependency has changed since, nothing is done.
+ * Bundles each program into one file under `dist/`, so that it starts quickly, and the console's pages into
+ * `dist/console-pages/`. Cached by content: when no source and no dependency has changed since, nothing is done.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
 
 /** The project's folder, also from a bundle that has this file in it. */
 export const root = folderOf('package-lock.json', dirname(fileURLToPath(import.meta.url)))
-const sourceFolders = ['core', 'agent', 'broker', 'ingest', 'provisioning', 'cli', 'scripts']
+const sourceFolders = ['core', 'agent', 'broker', 'ingest', 'provisioning', 'console', 'cli', 'scripts']
 const programs = {
   provisioning: 'provisioning/main.ts',
   // Started by it, as a thread.
   'rule-thread': 'provisioning/oauth/rules/main.ts',
   broker: 'broker/main.ts',
   ingest: 'ingest/main.ts',
+  console: 'console/main.ts',
   agent: 'agent/main.ts',
   lotctl: 'cli/main.ts',
 }
@@ -36,6 +38,7 @@ export const buildOptions = {
     'classic-level',
     'libsql',
     'esbuild',
+    'vite',
   ],
   loader: { '.sql': 'text' },
   // Bundled CommonJS packages call require().
@@ -59,24 +62,38 @@ function* filesBelow(folder) {
   }
 }
 
-function contentHash() {
+function contentHash(folders) {
   const hash = createHash('sha256')
-  const files = sourceFolders.flatMap((folder) => [...filesBelow(join(root, folder))])
+  const files = folders.flatMap((folder) => [...filesBelow(join(root, folder))])
   for (const file of [...files, join(root, 'package-lock.json')])
     hash.update(file).update('\0').update(readFileSync(file)).update('\0')
   return hash.digest('hex')
 }
 
-/** Builds when something changed. @returns whether it did */
+/** Builds what changed. @returns whether anything did */
 export async function build() {
-  const dist = join(root, 'dist')
   // Where only dist/ was shipped (an image) there is nothing to build from.
   if (!existsSync(join(root, 'core'))) return false
-  const stamp = join(dist, '.content')
-  const hash = contentHash()
+  const built = await Promise.all([
+    onceFor('.content', sourceFolders, bundlePrograms),
+    onceFor('.pages', ['console', 'core/contract', 'scripts'], buildPages),
+  ])
+  return built.includes(true)
+}
+
+/** Runs `make` unless it has run for this content of the folders. */
+async function onceFor(stampName, folders, make) {
+  const stamp = join(root, 'dist', stampName)
+  const hash = contentHash(folders)
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return false
   if (process.stderr.isTTY) process.stderr.write('building …\n')
-  mkdirSync(dist, { recursive: true })
+  mkdirSync(dirname(stamp), { recursive: true })
+  await make(dirname(stamp))
+  writeFileSync(stamp, hash)
+  return true
+}
+
+async function bundlePrograms(dist) {
   const { build: bundle, stop } = await import('esbuild')
   const entryPoints = Object.fromEntries(
     Object.entries(programs)
@@ -86,8 +103,32 @@ export async function build() {
   await bundle({ ...buildOptions, entryPoints, outdir: dist, outExtension: { '.js': '.mjs' } })
   // Its helper would stay for as long as whoever builds, and `lotctl up` stays long.
   await stop()
-  writeFileSync(stamp, hash)
-  return true
+}
+
+/** The pages, each file with its gzip beside it, which is what browsers ask for. */
+async function buildPages(dist) {
+  const folder = join(dist, 'console-pages')
+  const { build: bundlePages } = await import('vite')
+  await bundlePages({
+    root: join(root, 'console/web'),
+    configFile: false,
+    logLevel: 'warn',
+    // What it caches between runs is of no use here, and would lie in node_modules.
+    cacheDir: join(dist, '.vite'),
+    oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+    build: {
+      outDir: folder,
+      emptyOutDir: true,
+      target: 'es2022',
+      // Everything is a file: the content security policy lets no data: address in.
+      assetsInlineLimit: 0,
+      modulePreload: { polyfill: false },
+    },
+  })
+  rmSync(join(dist, '.vite'), { recursive: true, force: true })
+  for (const file of filesBelow(folder))
+    if (/\.(js|css|html|svg)$/.test(file))
+      writeFileSync(`${file}.gz`, gzipSync(readFileSync(file), { level: 9 }))
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await build()

@@ -11,6 +11,7 @@ const folders = [
   'broker',
   'ingest',
   'provisioning',
+  'console',
   'cli',
 ] as const
 
@@ -34,7 +35,7 @@ function sourcesBelow(folder: string, prefix = ''): string[] {
     .flatMap((entry) => {
       const name = join(prefix, entry.name)
       if (entry.isDirectory()) return sourcesBelow(folder, name)
-      return name.endsWith('.ts') && !name.endsWith('.d.ts') ? [name] : []
+      return /\.tsx?$/.test(name) && !name.endsWith('.d.ts') ? [name] : []
     })
 }
 

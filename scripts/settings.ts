@@ -3,6 +3,7 @@ import type { TObject } from 'typebox'
 import { agentSettings } from '../agent/config.ts'
 import { brokerSettings } from '../broker/config.ts'
 import { cliSettings } from '../cli/config.ts'
+import { consoleSettings } from '../console/config.ts'
 import { settingName } from '../core/runtime/env.ts'
 import { ingestSettings } from '../ingest/config.ts'
 import { provisioningSettings } from '../provisioning/config.ts'
@@ -27,6 +28,7 @@ const programs: readonly ProgramSettings[] = [
   },
   { ...shared, title: 'Broker', section: 'broker', prefix: 'LOTWATCH_BROKER', schema: brokerSettings },
   { ...shared, title: 'Ingest', section: 'ingest', prefix: 'LOTWATCH_INGEST', schema: ingestSettings },
+  { ...shared, title: 'Console', section: 'console', prefix: 'LOTWATCH_CONSOLE', schema: consoleSettings },
   { title: 'Agent', section: 'agent', prefix: 'LOT_AGENT', file: 'lot-agent.yaml', schema: agentSettings },
   { ...shared, title: 'lotctl', section: 'cli', prefix: 'LOTWATCH_CLI', schema: cliSettings },
 ]
@@ -130,7 +132,7 @@ function settingsOf({ schema, prefix }: ProgramSettings): Setting[] {
       description,
       secret: /^(credentialFile|tlsKeyFile)$/.test(key)
         ? 'secret file'
-        : key === 'influxToken' || key === 'auth0ClientSecret'
+        : key === 'influxToken' || key === 'auth0ClientSecret' || key === 'oidcClientSecret'
           ? 'secret'
           : undefined,
     }

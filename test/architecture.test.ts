@@ -13,7 +13,7 @@ import {
   withoutComments,
 } from './kit/imports.ts'
 
-const programs = ['agent', 'broker', 'cli', 'ingest', 'provisioning'] as const
+const programs = ['agent', 'broker', 'cli', 'console', 'ingest', 'provisioning'] as const
 
 /** From low to high: a floor of core/ imports itself and what is below it. */
 const floors = ['core/contract', 'core/auth', 'core/runtime'] as const
@@ -56,6 +56,10 @@ const pureFiles: readonly string[] = [
   'cli/exit.ts',
   'cli/fleet-plan.ts',
   'cli/log-line.ts',
+  'console/roles.ts',
+  'console/server/allowed.ts',
+  'console/server/origin.ts',
+  'console/server/throttle.ts',
   'ingest/completeness.ts',
   'ingest/decide.ts',
   'ingest/flags.ts',
@@ -80,6 +84,9 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   '@jitl/quickjs-singlefile-mjs-release-sync': ['provisioning/oauth/rules/sandbox.ts'],
   '@fastify/swagger': ['provisioning/openapi.ts'],
   '@fastify/swagger-ui': ['provisioning/openapi.ts'],
+  '@fastify/cookie': ['console/server/routes.ts'],
+  '@fastify/helmet': ['console/server/pages.ts'],
+  '@fastify/static': ['console/server/pages.ts'],
   '@influxdata/influxdb-client': ['ingest/store/'],
   '@peculiar/x509': ['cli/tls.ts', 'provisioning/oauth/certificate.ts'],
   aedes: ['broker/engine/'],
@@ -93,6 +100,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'core/runtime/http.ts',
     'core/runtime/metrics.ts',
     'broker/routes.ts',
+    'console/server/',
     'ingest/',
     'provisioning/access.ts',
     'provisioning/oauth-description.ts',
@@ -101,12 +109,14 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'provisioning/oauth/',
   ],
   jose: ['agent/enrolment.ts', 'core/auth/', 'provisioning/'],
-  libsql: ['provisioning/repository/'],
+  libsql: ['console/server/store.ts', 'provisioning/repository/'],
   pg: ['provisioning/repository/'],
   mqtt: ['agent/uplink.ts'],
   'node-cron': ['agent/schedule.ts', 'ingest/day-keeper.ts', 'provisioning/'],
+  'openid-client': ['console/server/provider.ts'],
   picocolors: ['cli/'],
   pino: ['core/runtime/log.ts'],
+  preact: ['console/web/'],
   'prom-client': ['core/runtime/metrics.ts', 'broker/metrics.ts', 'ingest/metrics.ts'],
   'temporal-polyfill': ['agent/zone.ts', 'ingest/'],
   'reflect-metadata': ['cli/tls.ts', 'provisioning/oauth/certificate.ts'],
@@ -116,6 +126,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   undici: ['core/runtime/fetch.ts', 'broker/ingest-link.ts'],
   yaml: ['core/runtime/lifecycle.ts'],
 }
+
+/** Runs in a browser: what comes with it is sent to each. */
+const pages = 'console/web/'
+const forPages: readonly string[] = [pages, 'console/roles.ts']
 
 const isPure = (path: string) => pureFiles.some((pure) => path.startsWith(pure))
 const programOf = (path: string) => programs.find((program) => path.startsWith(`${program}/`))
@@ -136,7 +150,8 @@ function violationsOf(file: SourceFile): string[] {
           : [],
     ),
     ...(isPure(file.path) ? impurities(file, imports) : []),
-    ...(file.path.endsWith('/main.ts') ? [] : statementsOnLoad(file).map((line) => `does on load: ${line}`)),
+    ...(file.path.startsWith(pages) ? foreignToPages(imports) : []),
+    ...(/\/main\.tsx?$/.test(file.path) ? [] : statementsOnLoad(file).map((line) => `does on load: ${line}`)),
     ...(/^export default/m.test(file.text) ? ['exports by default'] : []),
   ].map((violation) => `${file.path} ${violation}`)
 }
@@ -145,17 +160,27 @@ function wrongFile(from: string, { target }: Import): string[] {
   const found: string[] = []
   const program = programOf(from)
   if (target === 'package.json') return found
-  if (!/\.(ts|sql)$/.test(target)) found.push(`imports ${target} without its ending`)
+  if (!/\.(tsx?|sql|css)$/.test(target)) found.push(`imports ${target} without its ending`)
   if (program === undefined && programOf(target) !== undefined) found.push(`of core/ imports ${target}`)
   if (program !== undefined && !target.startsWith(`${program}/`) && !target.startsWith('core/'))
     found.push(`imports ${target} of another program`)
   if (floorOf(from) >= 0 && floorOf(target) > floorOf(from)) found.push(`imports ${target} from above`)
-  if (target.endsWith('/main.ts')) found.push(`imports the front door ${target}`)
+  if (/\/main\.tsx?$/.test(target)) found.push(`imports the front door ${target}`)
   const wing = Object.keys(ports).find((folder) => target.startsWith(`${folder}/`))
   const isInside = wing !== undefined && from.startsWith(`${wing}/`)
   if (wing !== undefined && !isInside && target !== `${wing}/${ports[wing]}` && from !== `${program}/main.ts`)
     found.push(`names the adapter ${target}`)
   return found
+}
+
+/** Pages know the contract as types, which are gone when they are built; of the server they know nothing. */
+function foreignToPages(imports: readonly Import[]): string[] {
+  return imports.flatMap(({ kind, target, typeOnly }) => {
+    if (kind === 'node') return [`is a page and imports ${target}`]
+    if (kind === 'package' || forPages.some((room) => target.startsWith(room))) return []
+    const isContract = target.startsWith('core/contract/') || target === 'console/wire.ts'
+    return typeOnly && isContract ? [] : [`is a page and imports ${target}`]
+  })
 }
 
 function wrongRoom(from: string, { target }: Import): string[] {
@@ -245,6 +270,9 @@ describe('the test of the rule', () => {
     ['cli/a.ts', `let count = 0`, /does on load/],
     ['cli/a.ts', `export const key = await load()`, /does on load/],
     ['cli/a.ts', `export default function a() {}`, /by default/],
+    ['console/web/a.tsx', `import { Type } from '../../core/contract/device.ts'`, /is a page/],
+    ['console/web/a.tsx', `import type { Relay } from '../server/relay.ts'`, /is a page/],
+    ['console/web/a.tsx', `import { join } from 'node:path'`, /is a page/],
     ['broker/authorize.ts', `import { readFileSync } from 'node:fs'`, /is pure and imports node:fs/],
     ['broker/authorize.ts', `import { open } from './gate.ts'`, /is pure and imports broker\/gate\.ts/],
     ['agent/outbox.ts', `export const now = () => Date.now()`, /is pure and uses Date\.now/],

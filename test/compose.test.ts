@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { agentSettings } from '../agent/config.ts'
 import { brokerSettings, readBrokerConfig } from '../broker/config.ts'
+import { consoleSettings, readConsoleConfig } from '../console/config.ts'
 import { settingName } from '../core/runtime/env.ts'
 import { ingestSettings, readIngestConfig } from '../ingest/config.ts'
 import { provisioningSettings, readProvisioningConfig } from '../provisioning/config.ts'
@@ -31,6 +32,7 @@ const schemas: Readonly<Record<string, TObject>> = {
   LOTWATCH_PROVISIONING: provisioningSettings,
   LOTWATCH_BROKER: brokerSettings,
   LOTWATCH_INGEST: ingestSettings,
+  LOTWATCH_CONSOLE: consoleSettings,
   LOT_AGENT: agentSettings,
 }
 const settings = new Map(
@@ -41,19 +43,25 @@ const settings = new Map(
 const portOf = (name: string) => (settings.get(name) as { default?: number } | undefined)?.default
 
 /** They throw, naming every fault. */
-const readers = { provisioning: readProvisioningConfig, broker: readBrokerConfig, ingest: readIngestConfig }
+const readers = {
+  provisioning: readProvisioningConfig,
+  broker: readBrokerConfig,
+  ingest: readIngestConfig,
+  console: readConsoleConfig,
+}
 
 /** Where each service is reached by the others. */
 const listening: Readonly<Record<string, number | undefined>> = {
   'https://provisioning': portOf('LOTWATCH_PROVISIONING_PORT'),
   'https://ingest': portOf('LOTWATCH_INGEST_PORT'),
+  'https://broker': portOf('LOTWATCH_BROKER_PORT'),
   'mqtts://broker': portOf('LOTWATCH_BROKER_MQTTS_PORT'),
 }
 
 describe('docker-compose.yml', () => {
   it('has every program, a store, and an agent', () => {
     expect(services.map(([name]) => name)).toEqual(
-      expect.arrayContaining(['provisioning', 'broker', 'ingest', 'influxdb', 'agent', 'tls']),
+      expect.arrayContaining(['provisioning', 'broker', 'ingest', 'console', 'influxdb', 'agent', 'tls']),
     )
   })
 
@@ -81,6 +89,7 @@ describe('docker-compose.yml', () => {
       ['provisioning', '8081', String(portOf('LOTWATCH_PROVISIONING_PORT')), true],
       ['broker', '8883', String(portOf('LOTWATCH_BROKER_MQTTS_PORT')), false],
       ['ingest', '8082', String(portOf('LOTWATCH_INGEST_PORT')), true],
+      ['console', '8080', String(portOf('LOTWATCH_CONSOLE_PORT')), true],
     ])
   })
 
@@ -104,6 +113,7 @@ describe('docker-compose.yml', () => {
       ['provisioning', 'LOTWATCH_PROVISIONING_PORT'],
       ['broker', 'LOTWATCH_BROKER_PORT'],
       ['ingest', 'LOTWATCH_INGEST_PORT'],
+      ['console', 'LOTWATCH_CONSOLE_PORT'],
     ] as const) {
       expect(compose.services[name]?.environment?.HEALTH_URL).toBe(`https://127.0.0.1:${portOf(port)}/livez`)
     }

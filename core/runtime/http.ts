@@ -45,6 +45,8 @@ const requestReceivedMs = 60_000
 const statusOfKind = { refused: 403, invalid: 400, unavailable: 503, misconfigured: 500 } as const
 const statusOfCode: Partial<Record<ErrorCode, number>> = {
   'token.scope': 403,
+  'sign_in.required': 401,
+  'sign_in.refused': 401,
   'request.not_found': 404,
   'request.conflict': 409,
   'request.precondition': 412,
@@ -158,7 +160,7 @@ function wordsOf(fault: FastifySchemaValidationError & { parentSchema?: { descri
 function challengeOf({ code, status }: Problem): string | undefined {
   if (code === 'token.missing') return 'Bearer'
   if (code === 'token.scope') return 'Bearer error="insufficient_scope"'
-  return status === 401 ? 'Bearer error="invalid_token"' : undefined
+  return status === 401 && code.startsWith('token.') ? 'Bearer error="invalid_token"' : undefined
 }
 
 /** RFC 6750 §2.1: the token from the Authorization header; the other two ways are not offered. */

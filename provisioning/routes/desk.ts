@@ -61,13 +61,23 @@ export function createDesk(access: () => Access): Desk {
           safeDetail: 'Idempotency-Key: 8 to 255 printable characters without spaces',
         })
       return {
-        actor: principalOf(request).oauthClientId,
+        actor: actorOf(principalOf(request).oauthClientId, headerOf(request, 'lotwatch-person')),
         ifMatch: headerOf(request, 'if-match'),
         ifNoneMatch: headerOf(request, 'if-none-match'),
         idempotency: key === undefined ? undefined : { key, requestHash: hashOf(request) },
       }
     },
   }
+}
+
+/**
+ * The client, and behind it the person for whom it says that it acts: that word is the client's own, so it stands
+ * behind the client's name and never instead of it.
+ */
+function actorOf(oauthClientId: string, person: string | undefined): string {
+  return person !== undefined && /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,63}$/.test(person)
+    ? `${oauthClientId}/${person}`
+    : oauthClientId
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

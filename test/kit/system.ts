@@ -25,6 +25,8 @@ export class System {
   readonly issuer: string
   readonly ingestUrl: string
   readonly mqttPort: number
+  /** Its HTTP face. */
+  readonly brokerUrl: string
   readonly #options: SystemOptions
   readonly #removeData: () => void
   readonly #env: Record<ServiceName, Record<string, string>>
@@ -32,7 +34,10 @@ export class System {
   #registry: Api | undefined
   #queries: Api | undefined
 
-  private constructor(options: SystemOptions, ports: Record<'provisioning' | 'ingest' | 'mqtt', number>) {
+  private constructor(
+    options: SystemOptions,
+    ports: Record<'provisioning' | 'ingest' | 'broker' | 'mqtt', number>,
+  ) {
     const folder = makeDataDir()
     this.data = folder.path
     this.#removeData = folder.remove
@@ -40,6 +45,7 @@ export class System {
     this.issuer = `http://127.0.0.1:${ports.provisioning}`
     this.ingestUrl = `http://127.0.0.1:${ports.ingest}`
     this.mqttPort = ports.mqtt
+    this.brokerUrl = `http://127.0.0.1:${ports.broker}`
     const shared = { LOTWATCH_DATA: this.data }
     this.#env = {
       provisioning: {
@@ -55,7 +61,7 @@ export class System {
       },
       broker: {
         ...shared,
-        LOTWATCH_BROKER_PORT: '0',
+        LOTWATCH_BROKER_PORT: String(ports.broker),
         LOTWATCH_BROKER_MQTT_PORT: String(ports.mqtt),
         LOTWATCH_BROKER_ISSUER_URL: this.issuer,
         LOTWATCH_BROKER_PROVISIONING_URL: this.issuer,
@@ -65,7 +71,12 @@ export class System {
   }
 
   static async start(options: SystemOptions = {}): Promise<System> {
-    const ports = { provisioning: await freePort(), ingest: await freePort(), mqtt: await freePort() }
+    const ports = {
+      provisioning: await freePort(),
+      ingest: await freePort(),
+      broker: await freePort(),
+      mqtt: await freePort(),
+    }
     const system = new System(options, ports)
     await Promise.all([system.restart('provisioning'), system.restart('ingest'), system.restart('broker')])
     const { operator } = system
@@ -116,7 +127,9 @@ export class System {
   /** One more broker, on a port of its own; the caller stops it. */
   startAnotherBroker(mqttPort: number): Promise<Program> {
     const env = { ...this.#env.broker, ...this.#options.env?.broker }
-    return startProgram('broker', { env: { ...env, LOTWATCH_BROKER_MQTT_PORT: String(mqttPort) } })
+    return startProgram('broker', {
+      env: { ...env, LOTWATCH_BROKER_PORT: '0', LOTWATCH_BROKER_MQTT_PORT: String(mqttPort) },
+    })
   }
 
   async kill(name: ServiceName): Promise<void> {

@@ -29,6 +29,7 @@ beforeAll(async () => {
     LOTWATCH_DATA: dir.path,
     LOTWATCH_PROVISIONING_PORT: String(await freePort()),
     LOTWATCH_INGEST_PORT: String(await freePort()),
+    LOTWATCH_CONSOLE_PORT: String(await freePort()),
     LOTWATCH_BROKER_PORT: String(await freePort()),
     LOTWATCH_BROKER_MQTT_PORT: String(await freePort()),
   }
@@ -108,7 +109,7 @@ describe('one command', { timeout: 90_000 }, () => {
     const { exit, tookMs } = await interrupt(lotctl)
     expect(exit).toBe(0)
     expect(tookMs).toBeLessThan(stopMsMax)
-    expect([...programs.keys()].sort()).toEqual(['agent', 'broker', 'ingest', 'provisioning'])
+    expect([...programs.keys()].sort()).toEqual(['agent', 'broker', 'console', 'ingest', 'provisioning'])
     for (const pid of programs.values()) expect(isAlive(pid)).toBe(false)
   })
 
@@ -132,7 +133,7 @@ describe('one command', { timeout: 90_000 }, () => {
     expect(second.stderr).toContain(`is in use by process ${lotctl.process.pid}`)
 
     const programs = [...childrenOf(lotctl).values()]
-    expect(programs).toHaveLength(4)
+    expect(programs).toHaveLength(5)
     lotctl.process.kill('SIGKILL')
     const again = start()
     await again.says(/^ready in/m)

@@ -13,7 +13,7 @@ const answerMs = 5000
 /** They run until somebody ends them, or are asked by a shell. */
 const notAlone = new Set(['up', 'demo', 'complete'])
 /** What they print is no JSON document. */
-const plain = new Set(['version', 'completion', 'token get', 'tls init', 'audit export'])
+const plain = new Set(['version', 'completion', 'token get', 'login-link', 'tls init', 'audit export'])
 
 const tree = createCommands({
   version: '0',

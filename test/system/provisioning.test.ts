@@ -64,7 +64,13 @@ describe('provisioning', () => {
   })
 
   it('gives every well-known client a credential file that only its owner can read', () => {
-    for (const file of ['operator.json', 'services/broker.json', 'services/ingest.json', 'keys/pepper.json'])
+    for (const file of [
+      'operator.json',
+      'services/broker.json',
+      'services/ingest.json',
+      'services/console.json',
+      'keys/pepper.json',
+    ])
       expect(statSync(join(data.path, file)).mode & 0o777).toBe(0o600)
     expect(statSync(join(data.path, 'registry.db')).mode & 0o077).toBe(0)
     expect(readCredentialFile(join(data.path, 'services/broker.json')).client_id).toBe('broker')
@@ -91,6 +97,7 @@ describe('provisioning', () => {
     ['services/broker.json', audiences.ingest, ['write:readings']],
     ['services/broker.json', audiences.provisioning, ['read:feed', 'report:presence']],
     ['services/ingest.json', audiences.provisioning, ['read:feed']],
+    ['services/console.json', audiences.broker, ['read:connections', 'manage:connections']],
     ['operator.json', audiences.ingest, ['read:readings', 'query:sql', 'manage:quarantine', 'manage:store']],
     ['operator.json', audiences.broker, ['read:connections', 'manage:connections']],
   ])('grants %s at %s what it needs and no more', async (file, audience, scopes) => {

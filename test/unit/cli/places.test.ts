@@ -9,6 +9,8 @@ describe('where the programs are', () => {
       provisioningUrl: 'http://127.0.0.1:8081',
       ingestUrl: 'http://127.0.0.1:8082',
       brokerUrl: 'mqtt://127.0.0.1:1883',
+      brokerHttpUrl: 'http://127.0.0.1:8083',
+      consoleUrl: 'http://127.0.0.1:8080',
       issuerUrl: 'http://127.0.0.1:8081',
       caFile: undefined,
     })
