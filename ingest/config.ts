@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { type Static, Type } from 'typebox'
 import { FleetError } from '../core/contract/errors.ts'
-import { readDataDir, readSettings, type SettingsSource } from '../core/runtime/env.ts'
+import { readDataDir, readSettings, type SettingsSource, settingName } from '../core/runtime/env.ts'
 import { followerSettings, serverSettings, tlsFaults } from '../core/runtime/settings.ts'
 
 export const ingestSettings = Type.Object(
@@ -27,6 +27,54 @@ export const ingestSettings = Type.Object(
       maximum: 24 * 365,
       description:
         'how long after its end (UTC) a day is closed: written to a segment and summed up; what comes later is taken all the same',
+    }),
+    retentionDays: Type.Optional(
+      Type.Integer({
+        minimum: 3,
+        maximum: 36_500,
+        description:
+          'how long readings are kept here; absent: for ever. With an archive, only what it holds is taken away, and can still be asked for; sums are kept for ever',
+      }),
+    ),
+    archive: Type.Enum(['none', 'folder', 's3', 'https'], {
+      default: 'none',
+      description: 'where copies of closed days go: a folder, a bucket that speaks S3, or an HTTPS endpoint',
+    }),
+    archiveFolder: Type.Optional(
+      Type.String({
+        description: 'the folder; it has to be there, so that files do not end up beside a mount',
+      }),
+    ),
+    archiveUrl: Type.Optional(
+      Type.String({
+        pattern: '^https?://',
+        description: 'bucket and prefix, or the endpoint; names of files are put behind it',
+      }),
+    ),
+    archiveRegion: Type.String({ default: 'us-east-1', description: 'region of the bucket' }),
+    archiveAccessKeyId: Type.Optional(Type.String({ description: 'access key of the bucket' })),
+    archiveSecretAccessKey: Type.Optional(Type.String({ description: 'its secret' })),
+    archiveCredentialFile: Type.Optional(
+      Type.String({ description: 'credential with which ingest gets access tokens for the endpoint' }),
+    ),
+    archiveAudience: Type.Optional(Type.String({ description: 'audience of these tokens' })),
+    archiveTimeoutMs: Type.Integer({
+      default: 10_000,
+      minimum: 100,
+      maximum: 600_000,
+      description:
+        'how long the archive may take to answer; for a file, longer by its size at 32 KiB a second',
+    }),
+    archiveCacheDir: Type.Optional(
+      Type.String({
+        description:
+          'where days are kept that came back from the archive; absent: archive-cache in the data folder',
+      }),
+    ),
+    archiveCacheBytesMax: Type.Integer({
+      default: 4_294_967_296,
+      minimum: 1_000_000,
+      description: 'how much of that is kept; the day that was asked for longest ago goes first',
     }),
     memoryMax: Type.String({
       default: '1GB',
@@ -124,6 +172,7 @@ export type IngestConfig = Readonly<
     readonly credentialFile: string
     readonly databaseFile: string
     readonly segmentsDir: string
+    readonly archiveCacheDir: string
   }
 >
 
@@ -138,11 +187,13 @@ export function readIngestConfig(source: SettingsSource): IngestConfig {
     credentialFile: settings.credentialFile ?? join(dataDir, 'services', 'ingest.json'),
     databaseFile: settings.databaseFile ?? join(dataDir, 'readings.duckdb'),
     segmentsDir: settings.segmentsDir ?? join(dataDir, 'segments'),
+    archiveCacheDir: settings.archiveCacheDir ?? join(dataDir, 'archive-cache'),
   })
 }
 
 function contradictionsIn(settings: Static<typeof ingestSettings>): string[] {
   const faults = tlsFaults('LOTWATCH_INGEST', settings)
+  faults.push(...archiveFaults(settings))
   const { store, influxVersion, influxUsername, influxToken } = settings
   if (store === 'influx' && influxVersion === 2 && influxToken === undefined)
     faults.push('LOTWATCH_INGEST_INFLUX_TOKEN: is required, InfluxDB 2 lets nobody in without')
@@ -154,5 +205,22 @@ function contradictionsIn(settings: Static<typeof ingestSettings>): string[] {
     faults.push(
       'LOTWATCH_INGEST_INFLUX_USERNAME and LOTWATCH_INGEST_INFLUX_TOKEN: one is set without the other',
     )
+  return faults
+}
+
+/** What each kind of archive cannot do without. */
+const archiveNeeds = {
+  none: [],
+  folder: ['archiveFolder'],
+  s3: ['archiveUrl', 'archiveAccessKeyId', 'archiveSecretAccessKey'],
+  https: ['archiveUrl', 'archiveCredentialFile', 'archiveAudience'],
+} as const satisfies Record<string, readonly (keyof Static<typeof ingestSettings>)[]>
+
+function archiveFaults(settings: Static<typeof ingestSettings>): string[] {
+  const faults = archiveNeeds[settings.archive]
+    .filter((name) => settings[name] === undefined)
+    .map((name) => `${settingName('LOTWATCH_INGEST', name)}: is required, archive is ${settings.archive}`)
+  if (settings.store === 'influx' && (settings.archive !== 'none' || settings.retentionDays !== undefined))
+    faults.push('LOTWATCH_INGEST_ARCHIVE and LOTWATCH_INGEST_RETENTION_DAYS: only DuckDB closes days')
   return faults
 }

@@ -55,10 +55,16 @@ export function instantsToLookUp(arrivals: readonly Arrival[], ledger: Ledger): 
 /**
  * @param parts.stored what the store has at the instants of `instantsToLookUp`
  * @param parts.hash names what has no identity of its own
+ * @param parts.isGone whether the readings of that time are kept nowhere any more
  */
 export function decide(
   arrivals: readonly Arrival[],
-  parts: { ledger: Ledger; stored: readonly StoredReading[]; hash: Hash },
+  parts: {
+    ledger: Ledger
+    stored: readonly StoredReading[]
+    hash: Hash
+    isGone?: ((timestampMs: number) => boolean) | undefined
+  },
 ): Decision {
   return new Deciding(parts).decide(arrivals)
 }
@@ -71,6 +77,7 @@ function isSettled(outcome: Outcome | undefined): outcome is Exclude<Outcome, 'd
 class Deciding {
   readonly #ledger: Ledger
   readonly #quarantine: QuarantineList
+  readonly #isGone: (timestampMs: number) => boolean
   readonly #stored = new Map<DeviceId, Map<number, StoredReading>>()
   /** The instants this batch adds, only for devices that need them: see `#at`. */
   readonly #added = new Map<DeviceId, Map<number, StoredReading>>()
@@ -81,6 +88,7 @@ class Deciding {
   constructor(parts: Parameters<typeof decide>[1]) {
     this.#ledger = parts.ledger
     this.#quarantine = new QuarantineList(parts.hash)
+    this.#isGone = parts.isGone ?? (() => false)
     for (const stored of parts.stored)
       instantsOf(this.#stored, stored.deviceId).set(stored.reading.timestampMs, stored)
   }
@@ -150,10 +158,12 @@ class Deciding {
       this.#setAside(arrival, arrived, arrived.fault ?? 'reading.conflict')
       return known
     }
-    if (arrived.fault !== undefined) {
-      const atMs = instantOf(arrived.value, message.receivedAtMs)
+    const fault = arrived.fault ?? (this.#isGone(arrived.reading.timestampMs) ? 'reading.expired' : undefined)
+    if (arrived.fault !== undefined || fault !== undefined) {
+      const value = arrived.fault === undefined ? arrived.reading : arrived.value
+      const atMs = instantOf(value, message.receivedAtMs)
       const isKept = this.#keep(arrival, { seq, atMs }, 'quarantined')
-      this.#setAside(arrival, arrived, isKept ? arrived.fault : 'ledger.full')
+      this.#setAside(arrival, arrived, isKept && fault !== undefined ? fault : 'ledger.full')
       return 'quarantined'
     }
     const { reading } = arrived

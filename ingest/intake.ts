@@ -72,7 +72,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const instants = instantsToLookUp(arrivals, ledger)
     const stored = instants.length === 0 ? [] : await store.lookup(instants)
     try {
-      const decision = decide(arrivals, { ledger, stored, hash: options.hash })
+      const decision = decide(arrivals, { ledger, stored, hash: options.hash, isGone: store.days?.isGone })
       const sifted = statuses.sift(decision.statuses)
       await store.commit({ ...decision, ...sifted, ledger: ledger.stagedRows() })
       ledger.settle()

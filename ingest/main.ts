@@ -10,13 +10,17 @@ import { audiences } from '../core/contract/principal.ts'
 import { awaitCredentialFile } from '../core/runtime/credential.ts'
 import { createDoor } from '../core/runtime/door.ts'
 import { followFeed } from '../core/runtime/feed.ts'
-import { createApi, createFetch, requireTlsUrl } from '../core/runtime/fetch.ts'
+import { createApi, createFetch, readCredentialFile, requireTlsUrl } from '../core/runtime/fetch.ts'
 import { createServer, listen } from '../core/runtime/http.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog } from '../core/runtime/log.ts'
 import { addMetrics } from '../core/runtime/metrics.ts'
 import { tlsFilesOf } from '../core/runtime/settings.ts'
 import { Answers } from './answers.ts'
+import type { Archive } from './archive/archive.ts'
+import { createFolderArchive } from './archive/folder.ts'
+import { createHttpsArchive } from './archive/https.ts'
+import { createS3Archive } from './archive/s3.ts'
 import { type IngestConfig, readIngestConfig } from './config.ts'
 import { startDayKeeper } from './day-keeper.ts'
 import { hear } from './feed.ts'
@@ -28,6 +32,7 @@ import { Ledger } from './ledger.ts'
 import { createIngestMetrics } from './metrics.ts'
 import { Places } from './places.ts'
 import { addQueryRoutes } from './routes.ts'
+import { createSegmentCache } from './segment-cache.ts'
 import { Statuses } from './statuses.ts'
 import { openDuckDB } from './store/duckdb.ts'
 import { openInflux } from './store/influx.ts'
@@ -55,7 +60,8 @@ async function start(config: IngestConfig): Promise<Running> {
   }
   const ca = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
   const fetch = createFetch(ca)
-  const store = await openStore(config, { ...ca, fetch })
+  const archive = openArchive(config, fetch)
+  const store = await openStore(config, { ...ca, fetch, archive })
   const state = await store.load()
   const ledger = await loadLedger(store, state, config)
   const statuses = new Statuses()
@@ -173,6 +179,9 @@ async function start(config: IngestConfig): Promise<Running> {
       ? undefined
       : startDayKeeper({
           days: store.days,
+          archive,
+          segmentsDir: config.segmentsDir,
+          retentionDays: config.retentionDays,
           closesAfterHours: config.dayClosesAfterHours,
           now: Date.now,
           log,
@@ -196,11 +205,18 @@ async function start(config: IngestConfig): Promise<Running> {
   }
 }
 
-async function openStore(config: IngestConfig, trust: { ca?: string; fetch: Fetch }): Promise<Store> {
+async function openStore(
+  config: IngestConfig,
+  { archive, ...trust }: { ca?: string; fetch: Fetch; archive: Archive | undefined },
+): Promise<Store> {
   switch (config.store) {
-    case 'duckdb':
+    case 'duckdb': {
       mkdirSync(dirname(config.databaseFile), { recursive: true })
-      return openDuckDB({ ...config, file: config.databaseFile })
+      const cache =
+        archive &&
+        createSegmentCache({ archive, folder: config.archiveCacheDir, bytesMax: config.archiveCacheBytesMax })
+      return openDuckDB({ ...config, file: config.databaseFile, ...(cache && { recall: cache.recall }) })
+    }
     case 'influx':
       requireTlsUrl(config.influxUrl, { setting: 'LOTWATCH_INGEST_INFLUX_URL', insecure: config.insecure })
       return openInflux({
@@ -216,6 +232,42 @@ async function openStore(config: IngestConfig, trust: { ca?: string; fetch: Fetc
       })
     default: {
       const never: never = config.store
+      return never
+    }
+  }
+}
+
+function openArchive(config: IngestConfig, fetch: Fetch): Archive | undefined {
+  // Settings say that each kind has what it needs.
+  const { archive, archiveUrl: url = '', insecure, archiveTimeoutMs: timeoutMs } = config
+  if (archive === 's3' || archive === 'https')
+    requireTlsUrl(url, { setting: 'LOTWATCH_INGEST_ARCHIVE_URL', insecure })
+  switch (archive) {
+    case 'none':
+      return undefined
+    case 'folder':
+      return createFolderArchive(config.archiveFolder ?? '')
+    case 's3':
+      return createS3Archive({
+        url,
+        region: config.archiveRegion,
+        accessKeyId: config.archiveAccessKeyId ?? '',
+        secretAccessKey: config.archiveSecretAccessKey ?? '',
+        fetch,
+        timeoutMs,
+      })
+    case 'https': {
+      const tokens = createTokenSource({
+        credential: readCredentialFile(config.archiveCredentialFile ?? ''),
+        audience: config.archiveAudience ?? '',
+        fetch,
+        nowMs: monotonic,
+        random: Math.random,
+      })
+      return createHttpsArchive({ url, tokens, fetch, timeoutMs })
+    }
+    default: {
+      const never: never = archive
       return never
     }
   }

@@ -22,6 +22,7 @@ const floors = ['core/contract', 'core/auth', 'core/runtime'] as const
 const ports: Readonly<Record<string, string>> = {
   'agent/sensors': 'sensor.ts',
   'broker/engine': 'engine.ts',
+  'ingest/archive': 'archive.ts',
   'ingest/store': 'store.ts',
   'provisioning/issuer': 'issuer.ts',
   'provisioning/repository': 'repository.ts',
@@ -89,6 +90,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   '@fastify/static': ['console/server/pages.ts'],
   '@influxdata/influxdb-client': ['ingest/store/'],
   '@peculiar/x509': ['cli/tls.ts', 'provisioning/oauth/certificate.ts'],
+  aws4fetch: ['ingest/archive/s3.ts'],
   aedes: ['broker/engine/'],
   'classic-level': ['agent/outbox-store.ts'],
   'cli-table3': ['cli/output.ts'],

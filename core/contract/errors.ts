@@ -45,6 +45,7 @@ export const errorCodes = {
   'broker.unavailable': ['unavailable', 'the broker does not answer'],
   'ingest.unavailable': ['unavailable', 'ingest does not answer'],
   'store.unavailable': ['unavailable', 'the store cannot be written or read now'],
+  'archive.unavailable': ['unavailable', 'the archive does not answer, or has lost something'],
   'outbox.unavailable': ['unavailable', 'the outbox cannot be written now'],
   'enrolment.stopped': [
     'unavailable',
@@ -58,6 +59,7 @@ export const errorCodes = {
   'system.busy': ['unavailable', 'a limit is reached; come back later'],
   'config.invalid': ['misconfigured', 'settings are wrong'],
   'issuer.refused': ['misconfigured', 'the hosted issuer will not do this for us'],
+  'archive.refused': ['misconfigured', 'the archive does not let ingest in, or will not do this'],
   'port.taken': ['misconfigured', 'another program listens on the port'],
   'credential.invalid': ['misconfigured', 'the credential file is missing, unreadable or open to others'],
   'store.locked': ['misconfigured', 'another process owns the database file'],

@@ -85,6 +85,7 @@ export const quarantineReasons = {
   'reading.future': 'the stamp is more than 24 h ahead of the arrival',
   'reading.ancient': 'the stamp is before 2000',
   'reading.conflict': 'the same instant was stored with another value',
+  'reading.expired': 'readings of that day are not kept any more',
   'ledger.full': 'the device has more epochs or gaps than are kept',
 } as const
 export type QuarantineReason = keyof typeof quarantineReasons

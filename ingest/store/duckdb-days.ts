@@ -6,12 +6,12 @@
  * since the snapshot has been noticed by then (`DayBook`), and the day is stale from the start. A kill leaves a file and
  * sums that no row names; the next closing of the day removes the sums, `sweep` the file.
  */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { lateMs } from '../../core/contract/reading.ts'
+import type { FileSum } from '../archive/archive.ts'
+import { sumOf } from '../file-sum.ts'
 import { type DayBook, dayMs, type TimeRange, without } from './day-book.ts'
 import { asSegmentRows, asTableRows, parquetOptions, quoted, tableColumns } from './duckdb-segments.ts'
 import type { DuckDBWriter } from './duckdb-writer.ts'
@@ -132,12 +132,15 @@ export function createDuckDBDays({
   return {
     closed: () => book.closed,
     open: () => book.open,
+    isGone: (timestampMs) => book.isGone(timestampMs),
     close,
 
     async setArchived(day, generation) {
       await writer.exclusive(async (save) => {
         const record = book.get(day)
-        if (record !== undefined) await save({ ...record, archived: generation })
+        if (record === undefined) return
+        await save({ ...record, archived: generation })
+        if (record.kept === 'segment') await letGo(record)
       })
     },
 
@@ -175,7 +178,9 @@ export function createDuckDBDays({
     },
 
     async sweep(nowMs) {
-      const named = new Set(book.closed.filter(({ kept }) => kept === 'table').map(({ file }) => file))
+      const isNeeded = ({ kept, archived, generation }: ClosedDay) =>
+        kept === 'table' || (kept === 'segment' && archived !== generation)
+      const named = new Set(book.closed.filter(isNeeded).map(({ file }) => file))
       const found = await readdir(segmentsDir, { recursive: true, withFileTypes: true }).catch(() => [])
       for (const entry of found) {
         const path = join(entry.parentPath, entry.name)
@@ -196,17 +201,12 @@ function within({ fromMs, toMs }: TimeRange): string {
 }
 
 /** Gives a file its name once it is on disk, and learns its size and checksum on the way. */
-async function keep(temporary: string, path: string): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash('sha256')
-  let bytes = 0
-  for await (const chunk of createReadStream(temporary, { highWaterMark: 1 << 20 })) {
-    hash.update(chunk as Buffer) // no encoding is set
-    bytes += (chunk as Buffer).length
-  }
+async function keep(temporary: string, path: string): Promise<FileSum> {
+  const sum = await sumOf(temporary)
   await sync(temporary)
   await rename(temporary, path)
   await sync(dirname(path))
-  return { bytes, sha256: hash.digest('hex') }
+  return sum
 }
 
 async function sync(path: string): Promise<void> {

@@ -171,6 +171,8 @@ export interface Days {
   closed(): readonly ClosedDay[]
   /** Days that have readings and were never closed, oldest first. */
   open(): readonly number[]
+  /** Whether the readings of an instant's day are kept nowhere any more: what comes for it cannot be compared. */
+  isGone(timestampMs: number): boolean
   /** Writes a day's segment and rollups; at the end, in one transaction, they take the place of those before. */
   close(day: number): Promise<ClosedDay>
   /** The archive holds this generation. */
