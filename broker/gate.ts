@@ -2,9 +2,10 @@
  * The broker's story: connect → authenticate → admit; publish → authorize → hand over; renew; and cut whoever's
  * token has expired or was revoked. Knows neither Aedes nor HTTP.
  */
+import { Value } from 'typebox/value'
 import type { Revocations } from '../core/auth/revocations.ts'
 import { type DeviceId, parseDeviceId } from '../core/contract/device.ts'
-import { parseReply } from '../core/contract/downlink.ts'
+import { type Alarm, ContentionDetail, parseReply } from '../core/contract/downlink.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { FeedEvent } from '../core/contract/feed.ts'
 import { frameHead } from '../core/contract/handover.ts'
@@ -22,7 +23,8 @@ import type { Handover, HandoverOwner } from './handover.ts'
 import { LineBudget } from './line-budget.ts'
 import type { BrokerMetrics } from './metrics.ts'
 import type { Outcomes } from './outcomes.ts'
-import { Takeovers } from './takeovers.ts'
+import type { Here, PresenceBook, TakenOver } from './presence.ts'
+import { Takeovers, takeoverLimits } from './takeovers.ts'
 import { Turns } from './turns.ts'
 
 export interface GateOptions {
@@ -33,6 +35,7 @@ export interface GateOptions {
   readonly handover: Handover
   readonly downlink: Pick<Downlink, 'subscribed' | 'closed' | 'sweep'>
   readonly outcomes: Pick<Outcomes, 'answered'>
+  readonly presence: Pick<PresenceBook, 'connected' | 'closed' | 'contended'>
   /** False while nobody can say what has been revoked. */
   readonly isFeedKnown: () => boolean
   readonly skewSec: number
@@ -64,11 +67,13 @@ export interface ConnectionView {
 export class Gate implements EngineHooks<Peer> {
   readonly #options: GateOptions
   readonly #connections = new Connections<Peer>()
-  readonly #takeovers = new Takeovers()
+  readonly #takeovers = new Takeovers(takeoverLimits)
   readonly #decisions = new ConnectionDecisions()
   readonly #turns = new Turns(authenticationsAtOnce)
   readonly #refusalLines = new LineBudget(refusalLinesPerSec)
   readonly #replyLines = new LineBudget(replyLinesPerSec)
+  /** Of the last connection that was admitted. */
+  #serial = 0
   /** Devices whose CONNECT is being decided, so that two at once are decided one after the other. */
   readonly #admitting = new Map<DeviceId, Promise<unknown>>()
 
@@ -126,23 +131,55 @@ export class Gate implements EngineHooks<Peer> {
     const older = this.#connections.of(deviceId)
     if (older !== undefined) {
       const between = { deviceId, from: older.link.remoteAddress, by: link.remoteAddress }
-      this.#options.log.info('device.taken_over', between)
-      const isContended = this.#takeovers.note(deviceId, this.#options.now())
       older.link.close('taken over')
+      this.takenOver(between)
       await older.link.gone
       this.#connections.remove(older)
-      // Two machines with one credential: neither gets it, so that both are noticed.
-      if (isContended) this.#options.log.warn('device.contended', between)
     }
     this.#refuseHeld(deviceId)
     if (!link.isOpen) throw new FleetError('connect.refused', 'closed before it was admitted')
     // The feed may have spoken while the older connection was on its way out.
     if (this.#isVoid(principal)) throw new FleetError('token.revoked', 'revoked while it was being admitted')
-    const peer = new Peer(principal, link, this.#options.now())
+    const peer = new Peer(principal, link, {
+      connectionId: String(++this.#serial),
+      nowMs: this.#options.now(),
+    })
     this.#connections.add(peer)
+    this.#options.presence.connected(peer)
     this.#options.log.info('device.connected', { deviceId, remoteAddress: link.remoteAddress })
     this.#note(deviceId, { outcome: 'admitted', remoteAddress: link.remoteAddress })
     return peer
+  }
+
+  /**
+   * One connection took the identity from another, here or at two brokers. Again and again: two machines with one
+   * credential. Then neither gets it for a while, so that both are noticed.
+   */
+  takenOver(between: TakenOver): void {
+    const { deviceId } = between
+    this.#options.log.info('device.taken_over', { ...between })
+    if (!this.#takeovers.note(deviceId, this.#options.now())) return
+    this.#options.log.warn('device.contended', { ...between })
+    const addresses = [between.from, between.by].filter((address) => address !== undefined)
+    this.#options.presence.contended({ deviceId, addresses, holdMs: takeoverLimits.holdMs })
+    this.#connections.of(deviceId)?.link.close('connections fight over the device')
+  }
+
+  /** The device has a newer connection at another broker. */
+  superseded(deviceId: DeviceId, connectionId: string): void {
+    const peer = this.#connections.of(deviceId)
+    if (peer?.connectionId === connectionId) peer.link.close('taken over at another broker')
+  }
+
+  /** A broker, perhaps this one, has found that connections fight over a device: all of them hold it. */
+  #hold({ subject, detail, kind, acknowledgedAtMs }: Alarm): void {
+    const deviceId = parseDeviceId(subject)
+    if (kind !== 'device.contended' || acknowledgedAtMs !== null || deviceId === undefined) return
+    const nowMs = this.#options.now()
+    // Heard long after, as by one who was away: it is over.
+    if (!Value.Check(ContentionDetail, detail) || detail.heldUntilMs <= nowMs) return
+    this.#takeovers.hold(deviceId, Math.min(detail.heldUntilMs, nowMs + takeoverLimits.holdMs))
+    this.#connections.of(deviceId)?.link.close('connections fight over the device')
   }
 
   #refuseHeld(deviceId: DeviceId): void {
@@ -250,6 +287,7 @@ export class Gate implements EngineHooks<Peer> {
   closed(peer: Peer, reason: string): void {
     this.#connections.remove(peer)
     this.#options.downlink.closed(peer)
+    this.#options.presence.closed(peer)
     this.#options.log.info('device.disconnected', { deviceId: peer.deviceId, reason })
     this.#note(peer.deviceId, { outcome: 'closed', reason, remoteAddress: peer.link.remoteAddress })
   }
@@ -311,6 +349,7 @@ export class Gate implements EngineHooks<Peer> {
       if (peer !== undefined && this.#isVoid(peer.principal)) peer.link.close('revoked')
       return
     }
+    if (event.type === 'alarm') this.#hold(event.data)
     if (event.type !== 'snapshot' && event.type !== 'revocation') return
     for (const peer of this.#connections.all()) {
       if (this.#isVoid(peer.principal)) peer.link.close('revoked')
@@ -353,9 +392,11 @@ export class Gate implements EngineHooks<Peer> {
 }
 
 /** An admitted connection: whose it is, what it may do, and where its acknowledgements go. */
-export class Peer implements HandoverOwner, Receiver {
+export class Peer implements HandoverOwner, Receiver, Here {
   readonly deviceId: DeviceId
   readonly link: Link
+  /** Tells it from every other of this broker. */
+  readonly connectionId: string
   readonly connectedAtMs: number
   #principal: DevicePrincipal
   #rights: Rights
@@ -364,12 +405,17 @@ export class Peer implements HandoverOwner, Receiver {
   /** The frame head of each topic it has published to; at most the two kinds that ingest gets. */
   readonly #heads = new Map<string, Uint8Array>()
 
-  constructor(principal: DevicePrincipal, link: Link, nowMs: number) {
+  constructor(principal: DevicePrincipal, link: Link, of: { connectionId: string; nowMs: number }) {
     this.deviceId = principal.deviceId
     this.link = link
-    this.connectedAtMs = nowMs
+    this.connectionId = of.connectionId
+    this.connectedAtMs = of.nowMs
     this.#principal = principal
     this.#rights = rightsOf(principal)
+  }
+
+  get remoteAddress(): string {
+    return this.link.remoteAddress
   }
 
   get principal(): DevicePrincipal {

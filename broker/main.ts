@@ -1,11 +1,14 @@
 /** The broker's front door: picks the parts, starts them, stops them. */
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
+import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Revocations } from '../core/auth/revocations.ts'
 import { createTokenSource } from '../core/auth/token-source.ts'
 import { createVerifier } from '../core/auth/verifier.ts'
+import { slugOf } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import { audiences } from '../core/contract/principal.ts'
 import { awaitCredentialFile } from '../core/runtime/credential.ts'
@@ -32,12 +35,17 @@ import { listenMqtt, parsePeers } from './listeners.ts'
 import { createBrokerMetrics } from './metrics.ts'
 import { createOutcomes } from './outcomes.ts'
 import { Pending } from './pending.ts'
+import { PresenceBook } from './presence.ts'
+import { reportPresence } from './presence-report.ts'
 import { addRoutes } from './routes.ts'
 
 const credentialWaitMs = 60_000
 const keysRefreshMs = 300_000
 const settleMs = 2500
+const farewellMs = 1000
 const monotonic = () => performance.now()
+/** Unix milliseconds that only grow, whatever is done to the clock meanwhile. */
+const growing = () => Math.round(performance.timeOrigin + performance.now())
 
 const log = createLog({ program: 'broker' })
 runProgram(log, async () => start(readBrokerConfig(loadSettingsSource(process.env))))
@@ -163,6 +171,14 @@ async function start(config: BrokerConfig): Promise<Running> {
       log.warn('command.dropped', { deviceId, commandId })
     },
   })
+  const brokerId = `${slugOf(hostname())?.slice(0, 40) ?? 'broker'}-${randomBytes(8).toString('hex')}`
+  const presence = new PresenceBook({
+    brokerId,
+    now: growing,
+    onSuperseded: (deviceId, connectionId) => gate.superseded(deviceId, connectionId),
+    onTakenOver: (between) => gate.takenOver(between),
+    onNews: () => reporter.poke(),
+  })
   const authenticator = createAuthenticator({ verifier, revocations, barred })
   const gate = new Gate({
     authenticator,
@@ -177,12 +193,24 @@ async function start(config: BrokerConfig): Promise<Running> {
     handover,
     downlink,
     outcomes,
+    presence,
     isFeedKnown: () => feed.isKnown(),
     skewSec: config.skewSec,
     log,
     metrics,
     now: Date.now,
     nowMs: monotonic,
+  })
+  const reporter = reportPresence({
+    api: provisioning,
+    brokerId,
+    book: presence,
+    now: growing,
+    random: Math.random,
+    onState(state) {
+      if (state.arrives) log.info('presence.reported')
+      else log.warn('presence.unreported', { error: state.error as Error })
+    },
   })
   const engine = await createAedesEngine(gate, config)
   const feed = followFeed({
@@ -196,6 +224,7 @@ async function start(config: BrokerConfig): Promise<Running> {
       barred.hear(event)
       gate.heard(event)
       downlink.hear(event)
+      presence.hear(event)
       if (event.type === 'revocation') metrics.revoked(Date.now() - event.data.atMs)
     },
   })
@@ -252,7 +281,12 @@ async function start(config: BrokerConfig): Promise<Running> {
   verifier.preload().catch((error: unknown) => log.warn('keys.awaited', { error }))
 
   return {
-    ready: { httpPort, mqttPort: mqtt.port, ...(mqtts === undefined ? {} : { mqttsPort: mqtts.port }) },
+    ready: {
+      httpPort,
+      brokerId,
+      mqttPort: mqtt.port,
+      ...(mqtts === undefined ? {} : { mqttsPort: mqtts.port }),
+    },
     async stop() {
       clearInterval(sweep)
       clearInterval(refresh)
@@ -263,6 +297,7 @@ async function start(config: BrokerConfig): Promise<Running> {
       // What takes longer stays in the devices' outboxes.
       await Promise.race([handover.idle(), delay(settleMs, undefined, { ref: false })])
       await engine.stop()
+      await reporter.stop(farewellMs)
       feed.stop()
       outcomes.stop()
       await Promise.all([server.close(), ingest.close()])

@@ -42,6 +42,12 @@ export class Takeovers {
     return true
   }
 
+  /** Another broker has found that connections fight over it. */
+  hold(deviceId: DeviceId, untilMs: number): void {
+    this.#moments.delete(deviceId)
+    this.#heldUntilMs.set(deviceId, Math.max(untilMs, this.#heldUntilMs.get(deviceId) ?? 0))
+  }
+
   /** Forgets what bears on nothing any more. */
   sweep(nowMs: number): void {
     for (const [deviceId, untilMs] of this.#heldUntilMs)

@@ -139,9 +139,18 @@ async function open(
   const flushUsage = () =>
     usage.flush().catch((error: unknown) => log.warn('usage.lost', { error: error as Error }))
   const flushing = setInterval(flushUsage, usageFlushMs)
-  const { credentials } = registry
+  const { credentials, presence } = registry
   const { credentialUnusedDays, keyRotation } = config
-  const upkeep = startUpkeep({ credentials, keys, keyRotation, repository, credentialUnusedDays, now, log })
+  const upkeep = startUpkeep({
+    credentials,
+    keys,
+    keyRotation,
+    repository,
+    presence,
+    credentialUnusedDays,
+    now,
+    log,
+  })
   const decisions = createDecisions({ repository, log, nowMs: () => performance.now() })
   const quotas = createQuotas(repository)
   const rulesDir = config.rulesDir ?? join(config.dataDir, 'rules')

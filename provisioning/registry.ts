@@ -18,6 +18,7 @@ import { createDownlink, type Downlink } from './registry/downlink.ts'
 import { createEnrolments, type Enrolments } from './registry/enrolment.ts'
 import { createImports, type Imports } from './registry/import.ts'
 import { createLots, type Lots } from './registry/lots.ts'
+import { createPresenceDesk, type PresenceDesk } from './registry/presence.ts'
 import type { RegistryRepository } from './repository/repository.ts'
 
 export interface RegistryOptions {
@@ -50,6 +51,7 @@ export interface Registry {
   readonly enrolments: Enrolments
   readonly imports: Imports
   readonly downlink: Downlink
+  readonly presence: PresenceDesk
 }
 
 export function createRegistry(options: RegistryOptions): Registry {
@@ -78,6 +80,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     enrolments: createEnrolments({ ...made, repository, changes, credentials, proofs }),
     imports: createImports({ ...made, repository, changes, credentials }),
     downlink: createDownlink({ ...made, repository, changes }),
+    presence: createPresenceDesk({ repository, now }),
     lots: createLots({ changes }),
     boards: createBoards({ changes, now: options.now }),
     devices: createDevices({

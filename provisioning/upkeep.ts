@@ -3,9 +3,11 @@
  * the next signing keys, and forgets what nobody can ask for any more.
  */
 import { schedule } from 'node-cron'
+import { presenceSilentMs } from '../core/contract/downlink.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { SigningKeys } from './oauth/keys.ts'
 import type { Credentials } from './registry/credentials.ts'
+import type { PresenceDesk } from './registry/presence.ts'
 import type { RegistryRepository } from './repository/repository.ts'
 
 export interface Upkeep {
@@ -19,6 +21,7 @@ export interface UpkeepOptions {
   readonly keyRotation: string
   readonly credentials: Pick<Credentials, 'retireUnused'>
   readonly repository: Pick<RegistryRepository, 'prune'>
+  readonly presence: Pick<PresenceDesk, 'sweep'>
   /** 0: credentials are not retired. */
   readonly credentialUnusedDays: number
   /** Wall clock, Unix milliseconds. */
@@ -58,7 +61,15 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
     if (count > 0) log.info('credentials.retired', { count, unusedDays: credentialUnusedDays })
   }
 
+  const startedAtMs = now()
+  /** While nobody listened nobody could be heard: brokers have as long to speak up as they may be silent. */
+  async function sweepPresence(): Promise<void> {
+    if (now() - startedAtMs < presenceSilentMs) return
+    for (const brokerId of await options.presence.sweep()) log.warn('broker.silent', { brokerId })
+  }
+
   const tasks = [
+    at('*/5 * * * * *', 'presence', sweepPresence),
     at(options.pruneAt ?? '41 * * * *', 'prune', () => repository.prune()),
     at('* * * * *', 'refresh_keys', () => options.keys.refresh()),
     at(options.keyRotation, 'rotate_keys', async () => void (await options.keys.rotate('provisioning'))),

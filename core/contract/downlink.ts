@@ -133,20 +133,64 @@ export const Presence = Type.Object(
 )
 export type Presence = Static<typeof Presence>
 
-/** `POST /v1/presence`, by brokers. */
+/** A device's connection, or its end, as a broker says it; `atMs` by the broker's clock. */
+export const PresenceNews = Type.Omit(Presence, ['brokerId'], { additionalProperties: false })
+export type PresenceNews = Static<typeof PresenceNews>
+
+/** Connections took the identity from each other more often than devices do. */
+export const Contention = Type.Object(
+  {
+    deviceId: Identifier,
+    /** Of the connections that fight over it. */
+    addresses: Type.Array(Type.String({ maxLength: 64 }), { minItems: 1, maxItems: 8 }),
+    /** For how long the brokers hold it. */
+    holdMs: Type.Integer({ minimum: 0, maximum: 3_600_000 }),
+  },
+  { additionalProperties: false },
+)
+export type Contention = Static<typeof Contention>
+
+/**
+ * `POST /v1/presence`, by brokers: at every news, and every `presenceBeatMs` without. A broker that says nothing for
+ * `presenceSilentMs` has lost its connections, whatever it said before.
+ */
 export const PresenceReport = Type.Object(
-  { presence: Type.Array(Presence, { minItems: 1, maxItems: 1000 }) },
+  {
+    /** Of one start of a broker. */
+    brokerId: Identifier,
+    /**
+     * When this report is made, by a clock of the broker that only grows; provisioning moves every `atMs` by how far its
+     * own is ahead, so that the clocks of brokers need not agree.
+     */
+    sentAtMs: TimestampMs,
+    presence: Type.Array(PresenceNews, { maxItems: 1000 }),
+    contended: Type.Optional(Type.Array(Contention, { maxItems: 100 })),
+  },
   { additionalProperties: false },
 )
 export type PresenceReport = Static<typeof PresenceReport>
+
+export const PresenceAnswer = Type.Object(
+  {
+    /** Of the connections said: those whose devices have a newer one elsewhere. They have to be closed. */
+    superseded: Type.Array(Type.String({ maxLength: 64 })),
+    /** Nothing is known of this broker: it has to say all its connections. */
+    isNew: Type.Boolean(),
+  },
+  { additionalProperties: false },
+)
+export type PresenceAnswer = Static<typeof PresenceAnswer>
+
+export const presenceBeatMs = 10_000
+export const presenceSilentMs = 35_000
 
 /** Something an operator must look at. */
 export const Alarm = Type.Object(
   {
     alarmId: Type.Integer({ minimum: 1 }),
-    kind: Type.Enum(['board.conflict']),
+    kind: Type.Enum(['board.conflict', 'device.contended']),
     subject: Identifier,
-    /** What it is about, by kind; for `board.conflict` the two boards. */
+    /** What it is about, by kind: for `board.conflict` the two boards, for `device.contended` a `ContentionDetail`. */
     detail: Type.Record(Type.String(), Type.Unknown()),
     atMs: TimestampMs,
     acknowledgedAtMs: Type.Union([TimestampMs, Type.Null()]),
@@ -154,3 +198,13 @@ export const Alarm = Type.Object(
   { additionalProperties: false },
 )
 export type Alarm = Static<typeof Alarm>
+
+/** What an alarm `device.contended` says; it is brought up to date for as long as nobody has acknowledged it. */
+export const ContentionDetail = Type.Object({
+  addresses: Type.Array(Type.String()),
+  /** How often it had to be held. */
+  times: Type.Integer({ minimum: 1 }),
+  /** By the clock of provisioning. */
+  heldUntilMs: TimestampMs,
+})
+export type ContentionDetail = Static<typeof ContentionDetail>

@@ -1,4 +1,4 @@
-/** What goes down to devices, and what brokers say of their connections: desired configuration, commands, presence. */
+/** What goes down to devices: desired configuration, commands and what became of them. */
 import { isDeepStrictEqual } from 'node:util'
 import {
   argumentsCharsMax,
@@ -7,9 +7,8 @@ import {
   type CommandRequest,
   configCharsMax,
   type DesiredConfig,
-  type Presence,
 } from '../../core/contract/downlink.ts'
-import type { Change, RegistryRepository } from '../repository/repository.ts'
+import type { RegistryRepository } from '../repository/repository.ts'
 import { type By, type Changes, conflict, invalid, notFound, requireMatch } from './changes.ts'
 import { refuseRetired, requireDevice } from './devices.ts'
 
@@ -25,8 +24,6 @@ export interface Downlink {
   commandsOf(deviceId: string, limit: number): Promise<readonly Command[]>
   /** What became of a command; one that has come to its end stays as it is. */
   settle(commandId: string, outcome: CommandOutcome): Promise<Command>
-  /** What a broker says now; what is older than what is known is passed over. */
-  report(presence: readonly Presence[]): Promise<void>
 }
 
 const commandLifeSec = 24 * 3600
@@ -120,25 +117,5 @@ export function createDownlink(options: {
         return { changes: [{ command }], answer: command }
       })
     },
-    async report(reported) {
-      await repository.change(async (view) => {
-        const newest = new Map<string, Presence>()
-        for (const presence of reported) {
-          const { deviceId, atMs } = presence
-          const known = newest.get(deviceId) ?? (await view.presenceOf(deviceId))
-          if (known !== undefined && !isNews(known, presence)) continue
-          if (atMs <= now() + 60_000) newest.set(deviceId, presence)
-        }
-        const change: Change = { presence: [...newest.values()] }
-        return { changes: newest.size === 0 ? [] : [change], answer: undefined }
-      })
-    },
   }
-}
-
-/** A disconnect only ends the connection it is about: a newer one elsewhere stays. */
-function isNews(known: Presence, said: Presence): boolean {
-  const isSame = known.brokerId === said.brokerId && known.connectionId === said.connectionId
-  if (!said.connected) return isSame && known.connected
-  return isSame ? !known.connected && said.atMs > known.atMs : said.atMs >= known.atMs
 }

@@ -1,12 +1,14 @@
 /** The steps that bring a database to the version of this program. A step that was released is never edited. */
 import { FleetError } from '../../core/contract/errors.ts'
 import postgresRegistry from './migrations/postgres/001-registry.sql'
+import postgresBrokers from './migrations/postgres/002-brokers.sql'
 import sqliteRegistry from './migrations/sqlite/001-registry.sql'
+import sqliteBrokers from './migrations/sqlite/002-brokers.sql'
 
 /** In order, the same number of steps for both. */
 export const migrations = {
-  sqlite: [sqliteRegistry],
-  postgres: [postgresRegistry],
+  sqlite: [sqliteRegistry, sqliteBrokers],
+  postgres: [postgresRegistry, postgresBrokers],
 } as const satisfies Record<string, readonly string[]>
 
 /**

@@ -77,7 +77,11 @@ export interface RegistryView {
   findCommand(commandId: string): Promise<Command | undefined>
   /** Newest first; at most `limit`. */
   commandsOf(deviceId: string, limit: number): Promise<readonly Command[]>
-  presenceOf(deviceId: string): Promise<Presence | undefined>
+  /** What was said last of each, in no order; nothing of a device that was never connected. */
+  presenceOf(deviceIds: readonly string[]): Promise<readonly Presence[]>
+  /** Of the devices that are connected, by identifier. */
+  presences(): Promise<readonly Presence[]>
+  brokers(): Promise<readonly BrokerRecord[]>
   /** Newest first, those before `page.before`; at most `page.limit`. */
   alarms(page: { before?: number | undefined; limit: number }): Promise<readonly Alarm[]>
   findAlarm(alarmId: number): Promise<Alarm | undefined>
@@ -198,6 +202,14 @@ export interface Replay {
   readonly sealedAnswer: string
 }
 
+/** A broker that reports presence, one start of it. */
+export interface BrokerRecord {
+  readonly brokerId: string
+  /** When its last report was made, by its own clock: an older one comes too late. */
+  readonly sentAtMs: number
+  readonly heardAtMs: number
+}
+
 /** A change of the registry, as the records that it leaves behind. Absent members stay as they are. */
 export interface Change {
   /** Absent: nobody changed anything worth keeping, such as presence. */
@@ -222,6 +234,8 @@ export interface Change {
   readonly config?: DesiredConfig
   readonly command?: Command
   readonly presence?: readonly Presence[]
+  readonly broker?: BrokerRecord
+  readonly removeBroker?: string
   readonly newAlarm?: Omit<Alarm, 'alarmId' | 'atMs' | 'acknowledgedAtMs'>
   readonly alarm?: Alarm
   /** Replaces the key with the same `kid`. */

@@ -3,7 +3,7 @@ import type { Api, Client } from '../../core/contract/client.ts'
 import type { Alarm, Command, DesiredConfig, Presence } from '../../core/contract/downlink.ts'
 import type { EnrolKey, Enrolment } from '../../core/contract/enrolment.ts'
 import type { Device, DeviceState, Lot } from '../../core/contract/registry.ts'
-import type { DeviceFilter, Page, RegistryView, StoredSigningKey } from './repository.ts'
+import type { BrokerRecord, DeviceFilter, Page, RegistryView, StoredSigningKey } from './repository.ts'
 import type { SqlReader, SqlValue } from './sql.ts'
 import {
   type AccessRow,
@@ -142,7 +142,13 @@ export function createSqlView(db: SqlReader, now: () => number): RegistryView {
         deviceId,
         limit,
       ),
-    presenceOf: (deviceId) => record<Presence>('SELECT record FROM presence WHERE device_id = ?', deviceId),
+    async presenceOf(deviceIds) {
+      if (deviceIds.length === 0) return []
+      const places = deviceIds.map(() => '?').join(', ')
+      return records<Presence>(`SELECT record FROM presence WHERE device_id IN (${places})`, ...deviceIds)
+    },
+    presences: () => records<Presence>('SELECT record FROM presence WHERE connected = 1 ORDER BY device_id'),
+    brokers: () => records<BrokerRecord>('SELECT record FROM brokers ORDER BY broker_id'),
     alarms: ({ before, limit }) =>
       records<Alarm>(
         'SELECT record FROM alarms WHERE alarm_id < ? ORDER BY alarm_id DESC LIMIT ?',

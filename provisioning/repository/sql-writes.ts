@@ -222,7 +222,10 @@ function* enrolmentSet({ enrolKey, enrolment }: Change): Generator<Statement> {
   }
 }
 
-function* downlinkSet({ config, command, presence }: Change): Generator<Statement> {
+function* downlinkSet(change: Change): Generator<Statement> {
+  const { config, command, presence, broker, removeBroker } = change
+  if (broker !== undefined) yield put('brokers', 'broker_id', broker.brokerId, broker)
+  if (removeBroker !== undefined) yield statement('DELETE FROM brokers WHERE broker_id = ?', removeBroker)
   if (config !== undefined) {
     yield put('configs', 'device_id', config.deviceId, config)
     yield event('config', config)

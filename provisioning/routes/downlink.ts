@@ -6,6 +6,8 @@ import {
   CommandOutcome,
   CommandRequest,
   DesiredConfig,
+  Presence,
+  PresenceAnswer,
   PresenceReport,
 } from '../../core/contract/downlink.ts'
 import { Identifier } from '../../core/contract/registry.ts'
@@ -14,7 +16,7 @@ import type { Registry } from '../registry.ts'
 import { type Desk, pageLimit, sendThing, strict } from './desk.ts'
 
 export interface DownlinkRouteParts {
-  readonly registry: Pick<Registry, 'downlink'>
+  readonly registry: Pick<Registry, 'downlink' | 'presence'>
 }
 
 const tags = ['devices']
@@ -126,6 +128,20 @@ export function registerDownlinkRoutes(
     ({ params, body }) => downlink().settle(params.commandId, body),
   )
 
+  server.get<OfDevice>(
+    '/v1/devices/:deviceId/presence',
+    {
+      ...reads,
+      schema: {
+        tags,
+        summary: 'Show whether a device is connected, at which broker, and since when',
+        params: DeviceParams,
+        response: { 200: Presence },
+      },
+    },
+    ({ params }) => parts().registry.presence.of(params.deviceId),
+  )
+
   server.post<{ Body: PresenceReport }>(
     '/v1/presence',
     {
@@ -134,12 +150,9 @@ export function registerDownlinkRoutes(
         tags,
         summary: 'Say which devices are connected, and which no longer (brokers)',
         body: PresenceReport,
-        response: { 204: Type.Null() },
+        response: { 200: PresenceAnswer },
       },
     },
-    async ({ body }, reply) => {
-      await downlink().report(body.presence)
-      return reply.code(204).send()
-    },
+    ({ body }) => parts().registry.presence.report(body),
   )
 }

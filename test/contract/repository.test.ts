@@ -619,6 +619,27 @@ for (const [name, open, describeIt] of adapters) {
         }
       }
     })
+
+    it('keeps what was said last of each device’s connection, and which brokers speak', async () => {
+      const said = (deviceId: string, connected: boolean) =>
+        ({ deviceId, connected, brokerId: 'b1', connectionId: '1', atMs: 5 }) as const
+      const broker = { brokerId: 'b1', sentAtMs: 7, heardAtMs: 9 }
+      const presence = [said('d1', true), said('d2', true), said('d3', true)]
+      await commit({ presence, broker })
+      await commit({ presence: [said('d2', false)], broker: { ...broker, heardAtMs: 10 } })
+
+      const { repository } = opened
+      expect(await repository.presences()).toEqual([said('d1', true), said('d3', true)])
+      const last = await repository.presenceOf(['d1', 'd2', 'unknown'])
+      expect(last.toSorted((a, b) => (a.deviceId < b.deviceId ? -1 : 1))).toEqual([
+        said('d1', true),
+        said('d2', false),
+      ])
+      expect(await repository.presenceOf([])).toEqual([])
+      expect(await repository.brokers()).toEqual([{ ...broker, heardAtMs: 10 }])
+      await commit({ removeBroker: 'b1' })
+      expect(await repository.brokers()).toEqual([])
+    })
   })
 }
 

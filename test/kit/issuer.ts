@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { CredentialFile } from '../../core/contract/credential.ts'
-import type { CommandOutcome } from '../../core/contract/downlink.ts'
+import type { CommandOutcome, PresenceAnswer, PresenceReport } from '../../core/contract/downlink.ts'
 import type { FeedEvent, FeedSnapshot } from '../../core/contract/feed.ts'
 import { scopesOf } from '../../core/contract/principal.ts'
 
@@ -33,6 +33,8 @@ export interface Issuer {
   push(event: Exclude<FeedEvent, { type: 'snapshot' }>): void
   /** What brokers said of commands, oldest first. */
   readonly outcomes: readonly ({ commandId: string } & CommandOutcome)[]
+  /** What brokers said of connections, oldest first. */
+  readonly reports: readonly PresenceReport[]
   stop(): Promise<void>
 }
 
@@ -40,6 +42,7 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'test', alg: 'ES256', use: 'sig' }
   const followers = new Set<ServerResponse>()
+  const reports: PresenceReport[] = []
   const outcomes: Issuer['outcomes'][number][] = []
   const events: string[] = [frame('snapshot', { ...emptySnapshot, ...snapshot }, 0)]
   const server = createServer((request, response) => void answer(request, response))
@@ -84,6 +87,10 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
       response.once('close', () => followers.delete(response))
       return
     }
+    if (path === '/v1/presence') {
+      reports.push(JSON.parse(await bodyOf(request)))
+      return json(response, { superseded: [], isNew: false } satisfies PresenceAnswer)
+    }
     const command = /^\/v1\/commands\/([^/]+)\/outcome$/.exec(path)?.[1]
     if (command !== undefined) {
       outcomes.push({ commandId: command, ...JSON.parse(await bodyOf(request)) })
@@ -95,6 +102,7 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
   return {
     url,
     outcomes,
+    reports,
     sign,
     token: (audience, scope, claims = {}) => sign({ aud: audience, scope, ...claims }),
     credential: (oauthClientId) => ({

@@ -66,6 +66,7 @@ function setUp(
     handover: { isAvailable: true } as Handover, // no reading is published here
     downlink: new Downlink({ now: () => 0, onDelivered: () => undefined }),
     outcomes: { answered },
+    presence: { connected: () => undefined, closed: () => undefined, contended: () => undefined },
     isFeedKnown: () => true,
     skewSec: 30,
     log: createLog({ program: 'test', level: 'silent' }),

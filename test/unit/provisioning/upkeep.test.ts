@@ -12,6 +12,7 @@ describe('what is done by the clock', () => {
     const asked: number[] = []
     const left = [2, 1]
     const upkeep = startUpkeep({
+      presence: { sweep: async () => [] },
       credentials: {
         retireUnused: async (beforeMs) => {
           asked.push(beforeMs)
@@ -37,6 +38,7 @@ describe('what is done by the clock', () => {
   it('forgets what nobody can ask for, retires nothing when told so, and survives a failure', async () => {
     const done = { pruned: 0, retired: 0 }
     const upkeep = startUpkeep({
+      presence: { sweep: async () => [] },
       credentials: {
         retireUnused: async () => {
           done.retired++
