@@ -8,10 +8,12 @@ import { FleetError } from '../core/contract/errors.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import type { LatestRow, LotRow, QuarantineRow, ReadingRow, SeriesRow } from '../core/contract/query.ts'
 import type { Lot } from '../core/contract/registry.ts'
+import type { Found } from './answer-form.ts'
 import { gapsOf } from './completeness.ts'
 import { flagsOf } from './flags.ts'
 import { type LastOfDevice, latestOf } from './latest.ts'
 import type { Ledger } from './ledger.ts'
+import { pagesOf } from './pages.ts'
 import { capacityAt, type Places, type Stretch, stretchesOf } from './places.ts'
 import { type LotWindow, lotWindows, type MeasuredStretch, runningSums } from './series.ts'
 import type { DeviceSpan, SpanWindow, Store, StoredReading } from './store/store.ts'
@@ -36,14 +38,6 @@ export interface Asker {
   readonly signal: AbortSignal
 }
 
-/** Rows with what is known to be missing in them. */
-export interface Found<Row> {
-  readonly rows: readonly Row[]
-  readonly gaps: readonly Gap[]
-  /** Where to go on, as an opaque text. */
-  readonly nextCursor?: string | undefined
-}
-
 export interface SeriesQuestion {
   readonly lots: readonly LotId[] | undefined
   readonly fromMs: number
@@ -60,7 +54,8 @@ export interface ReadingsRequest {
   readonly fromMs: number
   readonly toMs: number
   readonly order: 'asc' | 'desc'
-  readonly limit: number
+  /** Absent: all of them, as a stream. */
+  readonly limit: number | undefined
   readonly cursor: string | undefined
 }
 
@@ -166,10 +161,18 @@ export class Answers {
   }
 
   async readings(request: ReadingsRequest, { principal, zone, signal }: Asker): Promise<Found<ReadingRow>> {
-    const { fromMs, toMs, order, limit } = request
+    const { fromMs, toMs, order, limit, cursor } = request
+    const { store, ledger } = this.#options
     const spans = this.#spansOf(request, principal)
-    const after = request.cursor === undefined ? undefined : parseCursor(request.cursor)
-    const found = await this.#options.store.readings(
+    const deviceIds = spans === undefined ? ledger.deviceIds() : spans.map(({ deviceId }) => deviceId)
+    const gaps = this.#gaps(deviceIds)
+    if (limit === undefined) {
+      if (cursor !== undefined) throw invalid('cursor: goes with limit')
+      const pages = pagesOf(store, { fromMs, toMs, spans, order }, signal)
+      return { rows: mapPages(pages, (stored) => this.#readingRow(stored, zone)), gaps }
+    }
+    const after = cursor === undefined ? undefined : parseCursor(cursor)
+    const found = await store.readings(
       {
         fromMs,
         toMs,
@@ -182,11 +185,9 @@ export class Answers {
     )
     const page = found.slice(0, limit)
     const last = found.length > limit ? page.at(-1) : undefined
-    const deviceIds =
-      spans === undefined ? this.#options.ledger.deviceIds() : spans.map(({ deviceId }) => deviceId)
     return {
       rows: page.map((stored) => this.#readingRow(stored, zone)),
-      gaps: this.#gaps(deviceIds),
+      gaps,
       nextCursor: last && makeCursor(last.reading.timestampMs, last.deviceId),
     }
   }
@@ -322,6 +323,13 @@ export class Answers {
       seq: reading.seq ?? null,
     }
   }
+}
+
+async function* mapPages<From, To>(
+  pages: AsyncIterable<readonly From[]>,
+  map: (one: From) => To,
+): AsyncGenerator<readonly To[]> {
+  for await (const page of pages) yield page.map(map)
 }
 
 function spansOfStretch({ fromMs, toMs, deviceIds }: Stretch): DeviceSpan[] {

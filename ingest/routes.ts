@@ -1,11 +1,10 @@
 /** The questions of analysts over HTTP: parameters checked, answers as JSON or CSV. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Static, TSchema } from 'typebox'
+import type { Static, TObject, TSchema } from 'typebox'
 import type { DeviceId, LotId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import {
-  type Answer,
   type Format,
   LatestQuery,
   LatestRow,
@@ -19,8 +18,10 @@ import {
   SeriesRow,
 } from '../core/contract/query.ts'
 import type { Door } from '../core/runtime/door.ts'
-import type { Answers, Asker, Found } from './answers.ts'
-import { toCsv } from './csv.ts'
+import { createSender, type Found } from './answer-form.ts'
+import type { Answers, Asker } from './answers.ts'
+import { formatOf } from './formats/formats.ts'
+import { type Column, columnsOf } from './formats/table.ts'
 import type { LotWindow } from './series.ts'
 import { parseEvery } from './windows.ts'
 import { Zone } from './zone.ts'
@@ -28,6 +29,7 @@ import { Zone } from './zone.ts'
 interface CommonQuery {
   readonly tz?: string
   readonly format?: Format
+  readonly columns?: readonly string[]
 }
 
 const limitDefault = 1000
@@ -49,13 +51,17 @@ export function addQueryRoutes(
   { door, answers, now }: { door: Door; answers: Answers; now: () => number },
 ): void {
   const principals = new WeakMap<FastifyRequest, Principal>()
+  const send = createSender()
 
+  /** @param columns of the rows; all that their schema has unless told otherwise */
   function route<Schema extends TSchema, Row extends object>(
     path: string,
-    querystring: Schema,
-    columns: (query: Static<Schema>) => readonly string[],
+    schemas: { querystring: Schema; row: TObject },
     find: (query: Static<Schema>, asker: Asker) => Promise<Found<Row>> | Found<Row>,
+    isColumn: (name: string, query: Static<Schema>) => boolean = () => true,
   ): void {
+    const { querystring } = schemas
+    const all = columnsOf(schemas.row)
     server.get(
       path,
       {
@@ -68,33 +74,26 @@ export function addQueryRoutes(
       async (request, reply) => {
         const query = request.query as Static<Schema> & CommonQuery // the schema has checked it
         const zone = new Zone(query.tz ?? 'UTC')
+        const columns = chosen(
+          all.filter(({ name }) => isColumn(name, query)),
+          query.columns,
+        )
+        const format = formatOf(query.format, request.headers.accept)
         const principal = principals.get(request) as Principal // set in onRequest, or this is not reached
-        const found = await find(query, { principal, zone, signal: leavingOf(reply) })
-        const isCsv = wantsCsv(query.format, request.headers.accept)
-        return isCsv ? sendCsv(reply, found, columns(query)) : answerOf(found, zone)
+        const signal = leavingOf(reply)
+        const found = await find(query, { principal, zone, signal })
+        return send(reply, found, { format, columns, tz: zone.id, signal })
       },
     )
   }
 
-  route(
-    '/v1/lots',
-    LotsQuery,
-    () => namesOf(LotRow),
-    (_query, asker) => answers.lots(asker),
-  )
-  route(
-    '/v1/latest',
-    LatestQuery,
-    () => namesOf(LatestRow),
-    ({ lot }, asker) => answers.latest(lotsOf(lot), asker),
+  route('/v1/lots', { querystring: LotsQuery, row: LotRow }, (_query, asker) => answers.lots(asker))
+  route('/v1/latest', { querystring: LatestQuery, row: LatestRow }, ({ lot }, asker) =>
+    answers.latest(lotsOf(lot), asker),
   )
   route(
     '/v1/series',
-    SeriesQuery,
-    ({ agg }) =>
-      namesOf(SeriesRow).filter(
-        (name) => name in seriesFrame || aggregatesOf(agg).some((asked) => asked === name),
-      ),
+    { querystring: SeriesQuery, row: SeriesRow },
     (query, asker) => {
       const every = parseEvery(query.every ?? '1h')
       const nowMs = now()
@@ -115,41 +114,33 @@ export function addQueryRoutes(
         asker,
       )
     },
+    (name, { agg }) => name in seriesFrame || aggregatesOf(agg).some((asked) => asked === name),
   )
-  route(
-    '/v1/readings',
-    ReadingsQuery,
-    () => namesOf(ReadingRow),
-    (query, asker) => {
-      const nowMs = now()
-      return answers.readings(
-        {
-          lots: lotsOf(query.lot),
-          devices: devicesOf(query.device),
-          fromMs: query.from === undefined ? 0 : asker.zone.parse(query.from, 'from', nowMs),
-          toMs: query.to === undefined ? endOfTimeMs : asker.zone.parse(query.to, 'to', nowMs),
-          order: query.order ?? 'asc',
-          limit: query.limit ?? limitDefault,
-          cursor: query.cursor,
-        },
-        asker,
-      )
-    },
-  )
-  route(
-    '/v1/quarantine',
-    QuarantineQuery,
-    () => namesOf(QuarantineRow),
-    (query, asker) =>
-      answers.quarantine(
-        {
-          devices: devicesOf(query.device),
-          reason: query.reason,
-          limit: query.limit ?? limitDefault,
-          cursor: query.cursor,
-        },
-        asker,
-      ),
+  route('/v1/readings', { querystring: ReadingsQuery, row: ReadingRow }, (query, asker) => {
+    const nowMs = now()
+    return answers.readings(
+      {
+        lots: lotsOf(query.lot),
+        devices: devicesOf(query.device),
+        fromMs: query.from === undefined ? 0 : asker.zone.parse(query.from, 'from', nowMs),
+        toMs: query.to === undefined ? endOfTimeMs : asker.zone.parse(query.to, 'to', nowMs),
+        order: query.order ?? 'asc',
+        limit: query.limit,
+        cursor: query.cursor,
+      },
+      asker,
+    )
+  })
+  route('/v1/quarantine', { querystring: QuarantineQuery, row: QuarantineRow }, (query, asker) =>
+    answers.quarantine(
+      {
+        devices: devicesOf(query.device),
+        reason: query.reason,
+        limit: query.limit ?? limitDefault,
+        cursor: query.cursor,
+      },
+      asker,
+    ),
   )
 }
 
@@ -170,30 +161,16 @@ function devicesOf(ids: readonly string[] | undefined): readonly DeviceId[] | un
   return ids as readonly DeviceId[] | undefined
 }
 
-function namesOf(schema: { readonly properties: object }): string[] {
-  return Object.keys(schema.properties)
-}
-
-function wantsCsv(format: string | undefined, accept = ''): boolean {
-  return format === undefined ? /\btext\/csv\b/.test(accept) : format === 'csv'
-}
-
-function answerOf<Row>({ rows, gaps, nextCursor }: Found<Row>, zone: Zone): Answer<Row> {
-  return {
-    tz: zone.id,
-    rows,
-    complete: gaps.length === 0,
-    gaps,
-    ...(nextCursor === undefined ? {} : { nextCursor }),
-  }
-}
-
-function sendCsv(reply: FastifyReply, found: Found<object>, columns: readonly string[]): FastifyReply {
-  void reply
-    .header('content-type', 'text/csv; charset=utf-8; header=present')
-    .header('lotwatch-complete', String(found.gaps.length === 0))
-  if (found.nextCursor !== undefined) void reply.header('lotwatch-next-cursor', found.nextCursor)
-  return reply.send(toCsv(found.rows, columns))
+/** @throws FleetError `request.invalid` for a column that there is not */
+function chosen(columns: readonly Column[], asked: readonly string[] | undefined): readonly Column[] {
+  return (
+    asked?.map((name) => {
+      const column = columns.find((one) => one.name === name)
+      if (column === undefined)
+        throw invalid(`columns: ${name} is not one of ${columns.map((one) => one.name).join(', ')}`)
+      return column
+    }) ?? columns
+  )
 }
 
 /** Fires when the client has gone before its answer: nobody reads what the store would still work on. */

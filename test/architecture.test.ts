@@ -63,6 +63,8 @@ const pureFiles: readonly string[] = [
   'console/server/origin.ts',
   'console/server/throttle.ts',
   'ingest/completeness.ts',
+  'ingest/fleet.ts',
+  'ingest/statuses.ts',
   'ingest/decide.ts',
   'ingest/flags.ts',
   'ingest/ledger.ts',
@@ -83,7 +85,7 @@ const pureFiles: readonly string[] = [
 const rooms: Readonly<Record<string, readonly string[]>> = {
   '@bomb.sh/tab': ['cli/commands/'],
   '@clack/prompts': ['cli/'],
-  '@duckdb/node-api': ['ingest/store/'],
+  '@duckdb/node-api': ['ingest/formats/', 'ingest/store/'],
   '@jitl/quickjs-singlefile-mjs-release-sync': ['provisioning/oauth/rules/sandbox.ts'],
   '@fastify/swagger': ['provisioning/openapi.ts'],
   '@fastify/swagger-ui': ['provisioning/openapi.ts'],

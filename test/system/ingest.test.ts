@@ -334,6 +334,32 @@ describe('a question', () => {
     ])
   })
 
+  test('for columns gives these, in this order', async () => {
+    const response = await ingest.ask(
+      '/v1/readings?lot=south&columns=occupied,deviceId&format=ndjson&limit=1',
+    )
+    const unknown = await ingest.ask('/v1/readings?columns=nothing')
+
+    expect(await response.text()).toBe('{"occupied":10,"deviceId":"s1"}\n')
+    expect(response.headers.get('lotwatch-next-cursor')).not.toBeNull()
+    expect(await unknown.json()).toMatchObject({
+      code: 'request.invalid',
+      detail: expect.stringMatching(/^columns: nothing/),
+    })
+  })
+
+  test('for Parquet gives a file, with what JSON says beside its rows in headers', async () => {
+    const response = await ingest.ask(`${series}&agg=mean`, {
+      headers: { accept: 'application/vnd.apache.parquet' },
+    })
+    const bytes = Buffer.from(await response.arrayBuffer())
+
+    expect(response.headers.get('content-length')).toBe(String(bytes.length))
+    expect([bytes.subarray(0, 4).toString(), bytes.subarray(-4).toString()]).toEqual(['PAR1', 'PAR1'])
+    expect(response.headers.get('lotwatch-rows')).toBe('3')
+    expect(response.headers.get('lotwatch-tz')).toBe('UTC')
+  })
+
   test('for lots quotes what CSV has to quote', async () => {
     const response = await ingest.ask('/v1/lots', { headers: { accept: 'text/csv' } })
 
