@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { Api, ApiRequest, Audience } from '../../core/contract/client.ts'
+import type { SigningKeys } from '../oauth/keys.ts'
 import { notFound } from '../registry/changes.ts'
 import type { Registry } from '../registry.ts'
 import type { RegistryView } from '../repository/repository.ts'
@@ -9,6 +10,7 @@ import { type Desk, sendThing, strict } from './desk.ts'
 
 export interface ApiRouteParts {
   readonly registry: Pick<Registry, 'apis'>
+  readonly keys: Pick<SigningKeys, 'signing'>
   readonly repository: Pick<RegistryView, 'apis' | 'findApi'>
 }
 
@@ -51,11 +53,11 @@ export function registerApiRoutes(server: FastifyInstance, desk: Desk, parts: ()
     },
     async (request, reply) => {
       const { audience } = request.params
-      return sendThing(
-        request,
-        reply,
-        await parts().registry.apis.set(desk.byOf(request), audience, request.body),
-      )
+      const { registry, keys } = parts()
+      const api = await registry.apis.set(desk.byOf(request), audience, request.body)
+      // Published from now on: a verifier that read the key set before its first token would not look again for a while.
+      await keys.signing(api.alg)
+      return sendThing(request, reply, api)
     },
   )
 
