@@ -6,6 +6,7 @@ import type { AccessOptions } from './access.ts'
 import { addApis, addClients, addGrants } from './commands/clients.ts'
 import { addDevices, addLots } from './commands/devices.ts'
 import { addAlarms, addEnrolment } from './commands/enrolment.ts'
+import { addQuarantineRelease } from './commands/quarantine.ts'
 import { addHealth, addIssuer, addRecords, addSession, addTokens } from './commands/server.ts'
 import { type Desk, examplesText, positive, zone } from './commands/verb.ts'
 import type { PlayOptions } from './fleet.ts'
@@ -67,8 +68,8 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
     })
 
   lotctl.commandsGroup('Ask:')
-  const query = (name: keyof typeof verbs, description: string) =>
-    withAccess(lotctl.command(name), 'ingest')
+  const query = (name: keyof typeof verbs, description: string, command = lotctl.command(name)) =>
+    withAccess(command, 'ingest')
       .description(description)
       .addOption(outputOption())
       .option('--tz <zone>', 'IANA time zone of days, weeks and times, such as Europe/London')
@@ -99,13 +100,21 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
     .option('--order <order>', 'asc or desc by time')
     .addOption(limitOption())
     .addOption(cursorOption())
-  query('quarantine', 'what can never be stored, with its reason')
+  const quarantine = lotctl
+    .command('quarantine')
+    .description('what can never be stored: look at it, release it after a fix')
+  query(
+    'quarantine',
+    'what can never be stored, with its reason',
+    quarantine.command('list', { isDefault: true }),
+  )
     .option('--device <ids...>', 'of these devices')
     .option('--reason <reason>', 'only this one, such as reading.negative')
     .addOption(limitOption())
     .addOption(cursorOption())
 
   const desk = { home, exit }
+  addQuarantineRelease(quarantine, desk)
   lotctl.commandsGroup('Registry:')
   addDevices(lotctl, desk)
   addLots(lotctl, desk)
@@ -203,7 +212,7 @@ const examplesOf: Readonly<Record<string, readonly [string, string]>> = {
   latest: ['latest', 'latest --lot north -o json'],
   series: ['series --from -7d --every 1h', 'series --lot north --agg mean max -o csv'],
   readings: ['readings --lot north --from -1d', 'readings --device gate-1 --limit 100'],
-  quarantine: ['quarantine', 'quarantine --reason reading.negative'],
+  'quarantine list': ['quarantine', 'quarantine list --reason reading.negative'],
   'login-link': ['login-link', 'login-link --account maria'],
   'token get': ['token get --audience ingest', 'token get --audience provisioning --scope read:devices'],
   'tls init': [

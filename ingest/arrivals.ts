@@ -28,6 +28,8 @@ export type Arrival =
       readonly readings: readonly ArrivedReading[]
       readonly dropped: readonly DroppedRange[]
       readonly previous: { readonly epoch: Epoch; readonly lastSeq: number } | undefined
+      /** It is in quarantine already, and is looked at once more. */
+      readonly isReleased?: true
     }
   | { readonly kind: 'status'; readonly message: HandoverMessage; readonly body: string }
   | { readonly kind: 'unreadable'; readonly message: HandoverMessage; readonly reason: QuarantineReason }

@@ -2,6 +2,7 @@
  * The verdict on each reading, from the ledger and from what is stored at its instant. Pure but for what it stages
  * in the ledger; nothing is written here.
  *
+ * What is released from quarantine is decided on as if it had no outcome yet; what is still wrong stays as it is.
  * In this order: an identity with an outcome is redelivered; what can never be right is quarantined; an identity that
  * the store has and the ledger has not (a commit broke off between the two) is redelivered; the same instant with the
  * same values is a duplicate, with others a conflict; the rest is stored.
@@ -45,7 +46,7 @@ export function instantsToLookUp(arrivals: readonly Arrival[], ledger: Ledger): 
       if (arrived.fault !== undefined || device.isNews(arrived.reading.timestampMs)) continue
       const { timestampMs, seq } = arrived.reading
       const epoch = arrival.epoch === undefined ? undefined : ledger.find(deviceId, arrival.epoch)
-      if (seq !== undefined && isSettled(epoch?.outcomeOf(seq))) continue
+      if (seq !== undefined && isSettledFor(arrival, epoch?.outcomeOf(seq))) continue
       instants.push({ deviceId, timestampMs })
     }
   }
@@ -72,6 +73,15 @@ export function decide(
 /** `dropped` is no outcome of a reading that came after all. */
 function isSettled(outcome: Outcome | undefined): outcome is Exclude<Outcome, 'dropped'> {
   return outcome !== undefined && outcome !== 'dropped'
+}
+
+/** What was set aside is open again for what is released. */
+function isSettledFor(
+  { isReleased }: ReadingsArrival,
+  outcome: Outcome | undefined,
+): outcome is Exclude<Outcome, 'dropped'> {
+  const isSetAside = outcome === 'quarantined' || outcome === 'conflict'
+  return isSettled(outcome) && !(isReleased === true && isSetAside)
 }
 
 class Deciding {
@@ -153,12 +163,13 @@ class Deciding {
     const seq = arrived.fault === undefined ? arrived.reading.seq : seqOf(arrived.value)
     const known =
       epoch === undefined || seq === undefined ? undefined : device.epochs.get(epoch)?.outcomeOf(seq)
-    if (isSettled(known)) {
+    if (isSettledFor(arrival, known)) {
       if (known === 'stored' || known === 'duplicate') return 'redelivered'
       this.#setAside(arrival, arrived, arrived.fault ?? 'reading.conflict')
       return known
     }
     const fault = arrived.fault ?? (this.#isGone(arrived.reading.timestampMs) ? 'reading.expired' : undefined)
+    if (fault !== undefined && arrival.isReleased === true) return 'quarantined'
     if (arrived.fault !== undefined || fault !== undefined) {
       const value = arrived.fault === undefined ? arrived.reading : arrived.value
       const atMs = instantOf(value, message.receivedAtMs)
@@ -175,7 +186,9 @@ class Deciding {
       return 'redelivered'
     }
     const outcome = there === undefined ? 'stored' : isSame(there.reading, reading) ? 'duplicate' : 'conflict'
+    if (outcome === 'conflict' && arrival.isReleased === true) return outcome
     if (!this.#keep(arrival, at, outcome)) {
+      if (arrival.isReleased === true) return 'quarantined'
       this.#setAside(arrival, arrived, 'ledger.full')
       return 'quarantined'
     }

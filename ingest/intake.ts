@@ -11,8 +11,9 @@ import { type Arrival, readArrivals } from './arrivals.ts'
 import { type Decision, decide, instantsToLookUp } from './decide.ts'
 import type { Ledger } from './ledger.ts'
 import type { Hash } from './quarantine.ts'
+import { arriveAgain, type Releaser, releasesOf } from './release.ts'
 import type { Statuses } from './statuses.ts'
-import type { Store } from './store/store.ts'
+import type { QuarantineRecord, QuarantineRelease, Store } from './store/store.ts'
 
 export interface IntakeOptions {
   readonly store: Store
@@ -36,12 +37,21 @@ export interface Intake {
    * @throws FleetError `handover.malformed`, `system.busy`, `store.unavailable`; nothing of it is stored then
    */
   take(body: Uint8Array): Promise<readonly string[]>
+  /**
+   * Looks once more at what is in quarantine, as it would be looked at today: what is right by now is stored, and
+   * leaves quarantine in the same commit; what is still wrong stays as it is.
+   * @returns the ids of what was released
+   * @throws FleetError `system.busy`, `store.unavailable`; nothing is released then
+   */
+  release(entries: readonly QuarantineRecord[], by: Releaser): Promise<readonly string[]>
   /** Resolves when all that was taken is settled. */
   idle(): Promise<void>
 }
 
 interface Waiting {
   readonly arrivals: readonly Arrival[]
+  /** What leaves quarantine by these verdicts: a release, which has a commit of its own. */
+  readonly releasedBy?: (verdicts: readonly string[]) => QuarantineRelease[]
   readonly resolve: (verdicts: readonly string[]) => void
   readonly reject: (error: unknown) => void
 }
@@ -59,22 +69,27 @@ export function createIntake(options: IntakeOptions): Intake {
   function next(): Waiting[] {
     let messages = 0
     let count = 0
-    for (const { arrivals } of waiting) {
+    for (const { arrivals, releasedBy } of waiting) {
       messages += arrivals.length
-      if (count > 0 && messages > options.commitMessagesMax) break
+      if (count > 0 && (messages > options.commitMessagesMax || releasedBy !== undefined)) break
       count++
+      if (releasedBy !== undefined) break
     }
     return waiting.splice(0, count)
   }
 
-  async function commit(arrivals: readonly Arrival[]): Promise<readonly string[]> {
+  async function commit(
+    arrivals: readonly Arrival[],
+    releasedBy: Waiting['releasedBy'],
+  ): Promise<readonly string[]> {
     const startMs = options.nowMs()
     const instants = instantsToLookUp(arrivals, ledger)
     const stored = instants.length === 0 ? [] : await store.lookup(instants)
     try {
       const decision = decide(arrivals, { ledger, stored, hash: options.hash, isGone: store.days?.isGone })
       const sifted = statuses.sift(decision.statuses)
-      await store.commit({ ...decision, ...sifted, ledger: ledger.stagedRows() })
+      const released = releasedBy?.(decision.verdicts)
+      await store.commit({ ...decision, ...sifted, ledger: ledger.stagedRows(), released })
       ledger.settle()
       statuses.settle(sifted)
       options.onCommit(decision, options.nowMs() - startMs)
@@ -98,7 +113,10 @@ export function createIntake(options: IntakeOptions): Intake {
     while (waiting.length > 0) {
       const handovers = next()
       try {
-        const verdicts = await commit(handovers.flatMap(({ arrivals }) => arrivals))
+        const verdicts = await commit(
+          handovers.flatMap(({ arrivals }) => arrivals),
+          handovers[0]?.releasedBy,
+        )
         let from = 0
         for (const { arrivals, resolve } of handovers) {
           resolve(verdicts.slice(from, from + arrivals.length))
@@ -115,15 +133,29 @@ export function createIntake(options: IntakeOptions): Intake {
     working = undefined
   }
 
+  async function enqueue(what: Pick<Waiting, 'arrivals' | 'releasedBy'>): Promise<readonly string[]> {
+    return new Promise((resolve, reject) => {
+      waiting.push({ ...what, resolve, reject })
+      working ??= work()
+    })
+  }
+
+  function checkRoom(): void {
+    if (waiting.length >= options.handoversWaitingMax)
+      throw new FleetError('system.busy', 'too many handovers wait')
+  }
+
   return {
     async take(body) {
-      if (waiting.length >= options.handoversWaitingMax)
-        throw new FleetError('system.busy', 'too many handovers wait')
-      const arrivals = readArrivals(readFrames(body))
-      return new Promise((resolve, reject) => {
-        waiting.push({ arrivals, resolve, reject })
-        working ??= work()
-      })
+      checkRoom()
+      return enqueue({ arrivals: readArrivals(readFrames(body)) })
+    },
+    async release(entries, by) {
+      checkRoom()
+      const again = arriveAgain(entries)
+      const releasedBy = (verdicts: readonly string[]) => releasesOf(again, verdicts, by)
+      const verdicts = await enqueue({ arrivals: again.map(({ arrival }) => arrival), releasedBy })
+      return releasedBy(verdicts).map(({ id }) => id)
     },
     async idle() {
       await working

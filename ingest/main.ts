@@ -31,6 +31,7 @@ import { createKeeper } from './keeper.ts'
 import { Ledger } from './ledger.ts'
 import { createIngestMetrics } from './metrics.ts'
 import { Places } from './places.ts'
+import { addQuarantineRoutes } from './quarantine-routes.ts'
 import { addQueryRoutes } from './routes.ts'
 import { createSegmentCache } from './segment-cache.ts'
 import { Statuses } from './statuses.ts'
@@ -146,6 +147,7 @@ async function start(config: IngestConfig): Promise<Running> {
   const metrics = createIngestMetrics(addMetrics(server))
   const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown })
   addIntakeRoutes(server, { door, intake })
+  addQuarantineRoutes(server, { door, store, intake, now: Date.now, log })
   addQueryRoutes(server, {
     door,
     now: Date.now,

@@ -1,7 +1,8 @@
 /**
  * Ranges of sequences with their outcome: sorted, disjoint, merged where neighbours agree. Pure.
- * An outcome that was settled stays; only `dropped` gives way, because a reading the device believed lost may
- * still have been on its way. So the order in which things become known does not matter.
+ * An outcome that was settled stays, but for two that give way: `dropped` to anything, because a reading the device
+ * believed lost may still have been on its way, and what was set aside to what was stored, because it was released.
+ * So the order in which things become known does not matter.
  */
 import type { Outcome } from '../core/contract/reading.ts'
 
@@ -45,7 +46,7 @@ export class Ranges {
     return last !== undefined && last.toSeq + 1 === range.fromSeq && agree(last, range)
   }
 
-  /** Adds what became known; parts that have an outcome keep it, except that anything replaces `dropped`. */
+  /** Adds what became known; parts that have an outcome keep it, unless that gives way to this one. */
   add(added: SequenceRange): void {
     const last = this.#ranges.at(-1)
     if (last === undefined || added.fromSeq > last.toSeq) {
@@ -58,11 +59,7 @@ export class Ranges {
     let end = start
     while (end < this.#ranges.length && (this.#ranges[end] as Mutable).fromSeq <= added.toSeq) end++ // in range
     const overlapped = this.#ranges.slice(start, end)
-    this.#replace(
-      start,
-      end,
-      added.outcome === 'dropped' ? fill(overlapped, added) : cover(overlapped, added),
-    )
+    this.#replace(start, end, cover(overlapped, added))
   }
 
   /** Ranges without any outcome between `fromSeq` and `toSeq`, both inclusive. */
@@ -143,10 +140,19 @@ function fill(there: readonly Mutable[], added: SequenceRange): Mutable[] {
   return parts
 }
 
-/** As `fill`, and what was `dropped` becomes `added` where the two meet. */
+/** What an outcome gives way to: any of a higher rank. */
+const ranks: Readonly<Record<Outcome, number>> = {
+  dropped: 0,
+  conflict: 1,
+  quarantined: 1,
+  duplicate: 2,
+  stored: 2,
+}
+
+/** As `fill`, and what gives way to `added` becomes it where the two meet. */
 function cover(there: readonly Mutable[], added: SequenceRange): Mutable[] {
   const kept = there.flatMap((range) => {
-    if (range.outcome !== 'dropped') return [range]
+    if (ranks[range.outcome] >= ranks[added.outcome]) return [range]
     const outside: Mutable[] = []
     if (range.fromSeq < added.fromSeq) outside.push({ ...range, toSeq: added.fromSeq - 1 })
     if (range.toSeq > added.toSeq) outside.push({ ...range, fromSeq: added.toSeq + 1 })

@@ -146,6 +146,22 @@ export const QuarantineQuery = Type.Object(
   closed,
 )
 
+/** `POST /v1/quarantine/release`: which entries are looked at once more; without any, all of them. */
+export const QuarantineReleaseQuery = Type.Object(
+  {
+    device: Type.Optional(Ids),
+    reason: Type.Optional(Type.String({ maxLength: 64 })),
+    limit: Type.Optional(Limit(10_000)),
+  },
+  closed,
+)
+/** Entries by id: what is stored now, and what is still wrong. */
+export const QuarantineReleased = Type.Object({
+  released: Type.Array(Type.String()),
+  remaining: Type.Array(Type.String()),
+})
+export type QuarantineReleased = Static<typeof QuarantineReleased>
+
 const NullableInt = Type.Union([Type.Integer(), Type.Null()])
 const NullableNumber = Type.Union([Type.Number(), Type.Null()])
 const NullableString = Type.Union([Type.String(), Type.Null()])

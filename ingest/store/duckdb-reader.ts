@@ -222,18 +222,20 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
       return mergeWindows(parts)
     },
 
-    async quarantine({ deviceIds, reason, limit, after }, signal) {
-      if (deviceIds?.length === 0) return []
+    async quarantine({ deviceIds, reason, ids, limit, after }, signal) {
+      if (deviceIds?.length === 0 || ids?.length === 0) return []
       const rows = await ask(
         `SELECT id, device_id, credential_id, received_at_ms, reason, epoch_id, seq, timestamp_ms, count, content,
            content_hash, stored_occupied FROM quarantine
          WHERE ($reason IS NULL OR reason = $reason)
          ${deviceIds === undefined ? '' : 'AND device_id IN (SELECT unnest($deviceIds::VARCHAR[]))'}
+         ${ids === undefined ? '' : 'AND id IN (SELECT unnest($ids::VARCHAR[]))'}
          ${after === undefined ? '' : 'AND (received_at_ms < $afterMs OR (received_at_ms = $afterMs AND id < $afterId))'}
          ORDER BY received_at_ms DESC, id DESC LIMIT ${limit}`,
         {
           reason: reason ?? null,
           ...(deviceIds === undefined ? {} : { deviceIds: listValue([...deviceIds]) }),
+          ...(ids === undefined ? {} : { ids: listValue([...ids]) }),
           ...(after === undefined ? {} : { afterMs: BigInt(after.receivedAtMs), afterId: after.id }),
         },
         signal,

@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS quarantine (
   id VARCHAR NOT NULL, device_id VARCHAR NOT NULL, credential_id VARCHAR NOT NULL, received_at_ms BIGINT NOT NULL,
   reason VARCHAR NOT NULL, epoch_id VARCHAR, seq BIGINT, timestamp_ms BIGINT, count BIGINT NOT NULL,
   content VARCHAR, content_hash VARCHAR NOT NULL, stored_occupied INTEGER);
+CREATE TABLE IF NOT EXISTS quarantine_releases (
+  id VARCHAR NOT NULL, device_id VARCHAR NOT NULL, released_at_ms BIGINT NOT NULL, released_by VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS statuses (device_id VARCHAR PRIMARY KEY, received_at_ms BIGINT NOT NULL, body VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS status_history (
   device_id VARCHAR NOT NULL, received_at_ms BIGINT NOT NULL, is_change BOOLEAN NOT NULL, body VARCHAR NOT NULL);

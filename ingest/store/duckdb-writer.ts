@@ -21,6 +21,7 @@ import type {
   DeviceStatus,
   QuarantineEntry,
   QuarantineRecord,
+  QuarantineRelease,
   ScheduleChange,
   StoreBatch,
   StoredReading,
@@ -72,6 +73,7 @@ export class DuckDBWriter {
       await this.#append('epochs', epochColumns, names.unsaved.epochs)
       await this.#append('credentials', credentialColumns, names.unsaved.credentials)
       if (batch.quarantine.length > 0) await this.#quarantine(batch.quarantine)
+      if (batch.released !== undefined) await this.#release(batch.released)
       for (const status of batch.statuses) await this.#status(status)
       const history = batch.statuses.filter((status) => status.history !== undefined)
       await this.#append('status_history', historyColumns, history)
@@ -180,6 +182,16 @@ export class DuckDBWriter {
     await this.#append('quarantine', quarantineColumns, rows)
   }
 
+  /** The entries go, and their content with them: it is stored now. Who released them stays. */
+  async #release(released: readonly QuarantineRelease[]): Promise<void> {
+    await this.#append('quarantine_releases', releaseColumns, released)
+    await this.#options.connection.run(
+      `DELETE FROM quarantine WHERE id IN (SELECT unnest(from_json($ids, '["VARCHAR"]')))`,
+      { ids: JSON.stringify(released.map(({ id }) => id)) },
+    )
+    for (const { deviceId } of released) this.#shares.delete(deviceId)
+  }
+
   /** Counts once how many contents are kept of each device that sends something to quarantine. */
   async #learnShares(entries: readonly QuarantineEntry[]): Promise<void> {
     const devices = new Set(entries.map(({ deviceId }) => deviceId).filter((id) => !this.#shares.has(id)))
@@ -239,6 +251,13 @@ const quarantineColumns: readonly Column<QuarantineRecord>[] = [
   text(({ content }) => content),
   text(({ contentHash }) => contentHash),
   integer(({ storedOccupied }) => storedOccupied),
+]
+
+const releaseColumns: readonly Column<QuarantineRelease>[] = [
+  text(({ id }) => id),
+  text(({ deviceId }) => deviceId),
+  bigint(({ releasedAtMs }) => releasedAtMs),
+  text(({ releasedBy }) => releasedBy),
 ]
 
 const dayColumns: readonly Column<ClosedDay>[] = [

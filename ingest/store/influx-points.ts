@@ -9,6 +9,7 @@ import type {
   DeviceStatus,
   QuarantineEntry,
   QuarantineRecord,
+  QuarantineRelease,
   ScheduleChange,
   StoredReading,
 } from './store.ts'
@@ -96,6 +97,24 @@ export function quarantineCountLine(
     measurement: measurements.quarantine,
     tags: { device: deviceId },
     fields: { count },
+    timeMs,
+    slot,
+  })
+}
+
+/** In place of the reason of an entry that was released: nothing that is asked for. */
+export const releasedReason = 'released'
+
+/** Marks an entry as released: nothing is deleted, and the reason it had stays beside it. */
+export function releaseLine(
+  { deviceId, releasedAtMs, releasedBy }: QuarantineRelease,
+  at: { timeMs: number; slot: number; reason: string },
+): string {
+  const { timeMs, slot, reason } = at
+  return lineOf({
+    measurement: measurements.quarantine,
+    tags: { device: deviceId },
+    fields: { reason: releasedReason, releasedReason: reason, releasedAtMs, releasedBy },
     timeMs,
     slot,
   })

@@ -14,6 +14,7 @@ import {
   quarantineOf,
   readingFields,
   readingOf,
+  releasedReason,
 } from './influx-points.ts'
 import { timeMsMax } from './line-protocol.ts'
 import type {
@@ -139,11 +140,13 @@ export function createInfluxReader({ ask }: InfluxClient): StoreReader {
       )
     },
 
-    async quarantine({ deviceIds, reason, limit, after }, signal) {
-      if (deviceIds?.length === 0) return []
+    async quarantine({ deviceIds, reason, ids, limit, after }, signal) {
+      if (deviceIds?.length === 0 || ids?.length === 0) return []
+      const among = ids === undefined ? '' : ` AND (${ids.map((id) => `id = ${quoted(id)}`).join(' OR ')})`
       return pageOf<QuarantineRecord>({
         select: `SELECT ${quarantineFields} FROM ${measurements.quarantine}`,
-        condition: reason === undefined ? '' : ` AND reason = ${quoted(reason)}`,
+        // The text of an entry that was released is another one.
+        condition: `${reason === undefined ? ` AND reason <> ${quoted(releasedReason)}` : ` AND reason = ${quoted(reason)}`}${among}`,
         ranges: [{ ...always, deviceIds }],
         order: 'desc',
         limit,

@@ -27,11 +27,13 @@ import {
   quarantineCountLine,
   quarantineLine,
   readingLine,
+  releasedReason,
+  releaseLine,
   scheduleLine,
   statusLines,
 } from './influx-points.ts'
 import { quoted } from './influx-reader.ts'
-import type { QuarantineEntry, StoreBatch } from './store.ts'
+import type { QuarantineEntry, QuarantineRelease, StoreBatch } from './store.ts'
 
 export interface WriterOptions {
   readonly client: InfluxClient
@@ -70,6 +72,7 @@ export class InfluxWriter {
     const said = [
       ...ledger.map((row) => ledgerLine(row, this.takeNumbers(1))),
       ...batch.ends.map((end) => endLine(end, this.takeNumbers(1))),
+      ...(await this.#releaseLines(batch.released ?? [])),
     ]
     try {
       await client.write(brought)
@@ -136,6 +139,31 @@ export class InfluxWriter {
         there.slots.set(timeMs, slot + 1)
         lines.push(quarantineLine(entry, slot, held < this.#options.quarantinePerDeviceMax))
         held++
+      }
+    }
+    return lines
+  }
+
+  /** Said last, as the ledger is: what is released is stored by then. */
+  async #releaseLines(released: readonly QuarantineRelease[]): Promise<string[]> {
+    const lines: string[] = []
+    for (const part of inPartsOf(idsMax, released)) {
+      const found = await this.#options.client.ask(
+        part.map(
+          ({ deviceId, id }) =>
+            `SELECT reason, slot FROM ${measurements.quarantine} WHERE device = '${deviceId}' AND id = ${quoted(id)}`,
+        ),
+      )
+      for (const [i, release] of part.entries()) {
+        const row = found[i]?.[0]
+        if (row !== undefined && row.reason !== releasedReason)
+          lines.push(
+            releaseLine(release, {
+              timeMs: Number(row.time),
+              slot: Number(row.slot),
+              reason: String(row.reason),
+            }),
+          )
       }
     }
     return lines

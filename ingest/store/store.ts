@@ -62,6 +62,15 @@ export interface ScheduleChange {
   readonly cron: string
 }
 
+/** What has left quarantine, and who let it. */
+export interface QuarantineRelease {
+  readonly id: string
+  readonly deviceId: DeviceId
+  readonly releasedAtMs: number
+  /** The subject of the token. */
+  readonly releasedBy: string
+}
+
 /** Everything one commit makes durable. */
 export interface StoreBatch {
   readonly readings: readonly StoredReading[]
@@ -69,6 +78,8 @@ export interface StoreBatch {
   readonly ends: readonly EpochEnd[]
   readonly quarantine: readonly QuarantineEntry[]
   readonly statuses: readonly DeviceStatus[]
+  /** In quarantine no longer: kept with who released them, and found no more. Durable only with all the rest. */
+  readonly released?: readonly QuarantineRelease[] | undefined
   /** Kept for ever. */
   readonly schedules: readonly ScheduleChange[]
 }
@@ -137,6 +148,8 @@ export interface QuarantineQuestion {
   /** Undefined: every device. */
   readonly deviceIds: readonly DeviceId[] | undefined
   readonly reason: string | undefined
+  /** Only these entries. */
+  readonly ids?: readonly string[] | undefined
   readonly limit: number
   /** Newest first; only what comes after this one. */
   readonly after: { readonly receivedAtMs: number; readonly id: string } | undefined

@@ -301,6 +301,28 @@ function storeContract(start: () => Promise<Engine>): void {
     ])
   })
 
+  test('finds what was released no more, and leaves the rest', async () => {
+    await store.commit(batch({ quarantine: [entry('1', a), entry('2', a), entry('3', b)] }))
+    const question = { deviceIds: undefined, reason: undefined, limit: 10, after: undefined }
+    const release = { releasedAtMs: 9, releasedBy: 'operator' }
+
+    await store.commit(
+      batch({
+        readings: [stored(a, 1, 1)],
+        released: [
+          { id: '1', deviceId: a, ...release },
+          { id: '3', deviceId: b, ...release },
+        ],
+      }),
+    )
+    await reopen()
+
+    expect((await store.quarantine(question)).map(({ id }) => id)).toEqual(['2'])
+    expect(await store.quarantine({ ...question, ids: ['1', '3'] })).toEqual([])
+    expect((await store.quarantine({ ...question, ids: ['2', 'none'] })).map(({ id }) => id)).toEqual(['2'])
+    expect(await store.quarantine({ ...question, ids: [] })).toEqual([])
+  })
+
   test('keeps content of any characters', async () => {
     const contents = ['', 'a\0b', `'"\\`, 'line\nline', '\ufffd', '🅿️ ', '{"seq":1e999}']
     const entries = contents.map((content, index) => ({

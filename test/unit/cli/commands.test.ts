@@ -40,6 +40,8 @@ describe('the command line', () => {
     [['up', '--replay', 'file.csv', '--tz', 'Mars/X'], /--tz.*not an IANA time zone/],
     [['replay', 'file.csv', '--tz', 'Mars/X'], /--tz.*not an IANA time zone/],
     [['replay'], /missing required argument/],
+    [['quarantine', 'release'], /name entries by id/],
+    [['quarantine', 'release', 'some', '--all'], /name entries by id/],
   ])('refuses what it cannot mean, in words: %j', async (args, words) => {
     const { said, reached, exitCode } = await run(...args)
     expect(said).toMatch(words)
@@ -53,6 +55,8 @@ describe('the command line', () => {
     [['replay', 'file.csv', '--tz', 'Europe/London', '--speed', '60']],
     [['demo', '--replay', 'file.csv', '--shift-to-now']],
     [['token', 'get', '--audience', 'ingest', '--credential', 'c.json']],
+    [['quarantine', '--reason', 'reading.negative', '-o', 'csv']],
+    [['quarantine', 'release', '--reason', 'ledger.full']],
   ])('goes to work on what it knows: %j', async (args) => {
     expect((await run(...args)).reached).toBe(true)
   })

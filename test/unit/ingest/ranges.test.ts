@@ -11,13 +11,19 @@ const additions = fc.array(
   { maxLength: 40 },
 )
 
+/** Dropped gives way to all, what was set aside to what was stored. */
+function rank(outcome: Outcome): number {
+  if (outcome === 'dropped') return 0
+  return outcome === 'stored' || outcome === 'duplicate' ? 2 : 1
+}
+
 /** What the ranges should say, one sequence at a time. */
 function naive(added: readonly SequenceRange[]): Map<number, Outcome> {
   const known = new Map<number, Outcome>()
   for (const { fromSeq, toSeq, outcome } of added) {
     for (let seq = fromSeq; seq <= toSeq; seq++) {
       const there = known.get(seq)
-      if (there === undefined || there === 'dropped') known.set(seq, outcome)
+      if (there === undefined || rank(there) < rank(outcome)) known.set(seq, outcome)
     }
   }
   return known
