@@ -1,5 +1,6 @@
 /** The agent's settings. In a fleet each device has its credential, outbox and sensor from the fleet file instead. */
-import { type Static, Type } from 'typebox'
+import { type Static, type TSchema, Type } from 'typebox'
+import { Value } from 'typebox/value'
 import { FleetError } from '../core/contract/errors.ts'
 import { type FleetDevice, replayColumnsDefault } from '../core/contract/fleet.ts'
 import { isZone } from '../core/contract/zone.ts'
@@ -145,6 +146,11 @@ export const agentSettings = Type.Object({
   refusedMaxMs: Millis('where that doubling ends', 3600_000),
   stableMs: Millis('a connection that lasted this long starts over with the first wait', 60_000),
   ackTimeoutMs: Millis('a connection without PUBACK for this long is given up', 15_000, 100),
+  configTrialMs: Millis(
+    'a configuration sent from afar with which the device is not connected for this long is rolled back',
+    120_000,
+    1000,
+  ),
   statusEveryMs: Millis('how often the device says how it is', 300_000, 1000),
   logLevel: logLevelSetting,
 })
@@ -182,14 +188,7 @@ const parametersOfCredential = [
 /** @throws FleetError `config.invalid` with every fault */
 export function readAgentConfig(source: SettingsSource): AgentConfig {
   const settings = readSettings(agentSettings, { section: 'agent', prefix: 'LOT_AGENT', ...source })
-  const faults: string[] = []
-  if (!isSchedule(settings.schedule)) faults.push('LOT_AGENT_SCHEDULE: is not a cron expression')
-  if (!isZone(settings.simulatedTz)) faults.push('LOT_AGENT_SIMULATED_TZ: is not a time zone')
-  if (!isZone(settings.replayTz)) faults.push('LOT_AGENT_REPLAY_TZ: is not a time zone')
-  if (settings.reconnectMinMs > settings.reconnectMaxMs)
-    faults.push('LOT_AGENT_RECONNECT_MIN_MS: is larger than LOT_AGENT_RECONNECT_MAX_MS')
-  if (settings.refusedMinMs > settings.refusedMaxMs)
-    faults.push('LOT_AGENT_REFUSED_MIN_MS: is larger than LOT_AGENT_REFUSED_MAX_MS')
+  const faults = clashesOf(settings)
   const parameters = Object.fromEntries(new URLSearchParams(settings.tokenParameters))
   for (const name of Object.keys(parameters))
     if (name === '' || parametersOfCredential.includes(name))
@@ -205,6 +204,36 @@ export function readAgentConfig(source: SettingsSource): AgentConfig {
   if (settings.sensorType === 'http') faults.push(...httpFaults(settings))
   if (faults.length > 0) throw new FleetError('config.invalid', `${faults.length} wrong settings`, { faults })
   return Object.freeze({ ...settings, parameters, sensor: sensorOf(settings) })
+}
+
+/** What is wrong with settings that are right one by one. */
+function clashesOf(settings: AgentSettings): string[] {
+  const faults: string[] = []
+  if (!isSchedule(settings.schedule)) faults.push('LOT_AGENT_SCHEDULE: is not a cron expression')
+  if (!isZone(settings.simulatedTz)) faults.push('LOT_AGENT_SIMULATED_TZ: is not a time zone')
+  if (!isZone(settings.replayTz)) faults.push('LOT_AGENT_REPLAY_TZ: is not a time zone')
+  if (settings.reconnectMinMs > settings.reconnectMaxMs)
+    faults.push('LOT_AGENT_RECONNECT_MIN_MS: is larger than LOT_AGENT_RECONNECT_MAX_MS')
+  if (settings.refusedMinMs > settings.refusedMaxMs)
+    faults.push('LOT_AGENT_REFUSED_MIN_MS: is larger than LOT_AGENT_REFUSED_MAX_MS')
+  return faults
+}
+
+/**
+ * The settings with some of them set from afar, which go over file and environment.
+ * @throws FleetError `config.invalid` with every fault
+ */
+export function withRemote(config: AgentConfig, settings: Readonly<Record<string, unknown>>): AgentConfig {
+  const merged: AgentConfig = { ...config, ...settings }
+  const properties: Readonly<Record<string, TSchema>> = agentSettings.properties
+  const faults = Object.entries(settings).flatMap(([name, value]) => {
+    const schema = properties[name]
+    if (schema === undefined) return [`${name}: unknown setting`]
+    return Value.Errors(schema, value).map(({ message }) => `${name}: ${message}`)
+  })
+  if (faults.length === 0) faults.push(...clashesOf(merged))
+  if (faults.length > 0) throw new FleetError('config.invalid', `${faults.length} wrong settings`, { faults })
+  return Object.freeze(merged)
 }
 
 function httpFaults({ httpUrl, httpPointer, httpInsecure }: AgentSettings): string[] {

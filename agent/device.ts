@@ -12,11 +12,15 @@ import type { Log } from '../core/runtime/log.ts'
 import { type Agent, startAgent } from './agent.ts'
 import type { Boot } from './boot.ts'
 import type { Clock } from './clock.ts'
+import { openCommandLog } from './command-log.ts'
 import type { AgentConfig } from './config.ts'
 import { openControl, type Snapshot, socketOf } from './control.ts'
+import { createDownlink } from './downlink.ts'
 import { type Identity, readIdentity } from './identity.ts'
 import { createLink } from './link.ts'
 import { openOutboxStore } from './outbox-store.ts'
+import type { Remote } from './remote.ts'
+import { rotateCredential } from './rotation.ts'
 import { createTicks, isSchedule } from './schedule.ts'
 import { noteSchedule, type ScheduleNote } from './schedule-note.ts'
 import type { Sensor } from './sensors/sensor.ts'
@@ -39,8 +43,9 @@ export interface DeviceParts {
 }
 
 export interface DeviceOptions {
-  readonly config: AgentConfig
-  readonly createSensor: (log: Log) => Sensor
+  /** What was sent from afar, and the settings with it. */
+  readonly remote: Remote
+  readonly createSensor: (config: AgentConfig, log: Log) => Sensor
   /** Of the sensor, where it has one of its own. */
   readonly schedule: string | undefined
   /** When readings are taken; absent: by the schedule. */
@@ -51,6 +56,10 @@ export interface DeviceOptions {
   readonly sync: TimeSync
   /** A connection attempt waits here for its turn. */
   readonly inTurn?: <T>(attempt: () => Promise<T>) => Promise<T>
+  /** Closes this device and opens it anew, now: another configuration has come. */
+  readonly reopen: () => void
+  /** The same, or the whole process, because an operator said so. */
+  readonly restart: () => void
   /** The only one in this process: what the process does is its doing. */
   readonly isAlone: boolean
 }
@@ -65,18 +74,21 @@ export interface Device extends Pick<Agent, 'progress' | 'done' | 'stop'> {
 
 /** How often a credential is looked for, and whether it is another one. */
 const credentialLookMs = 2000
+/** Other commands wait for a rotation; one that was cut off goes on when it is asked for again. */
+const rotationMs = 60_000
 
 /** @throws FleetError when it cannot begin: wrong settings, a wrong credential, an outbox that another agent uses */
 export async function openDevice(options: DeviceOptions, parts: DeviceParts): Promise<Device> {
-  const { config } = options
+  const { remote } = options
+  const { config } = remote
   const { clock, boot, random } = parts
   // Without a credential a device that is alone counts and waits for one; a wrong one is for people to put right.
   const isAwaited = options.isAlone && !existsSync(config.credentialFile)
   const first = isAwaited ? undefined : identityNow(options)
-  const log = first === undefined ? parts.log : parts.log.child({ deviceId: first.deviceId })
-  const cron = options.schedule ?? config.schedule
+  const log = parts.log.child(first === undefined ? {} : { deviceId: first.deviceId }, config.logLevel)
+  const cron = (Object.hasOwn(remote.settings, 'schedule') ? undefined : options.schedule) ?? config.schedule
   if (!isSchedule(cron)) throw new FleetError('config.invalid', `${cron} is not a cron expression`)
-  const sensor = options.createSensor(log)
+  const sensor = options.createSensor(config, log)
   const link = createLink({
     credentialFile: config.credentialFile,
     readIdentity: () => identityNow(options),
@@ -94,9 +106,12 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
         onFault,
         ...(options.inTurn === undefined ? {} : { inTurn: options.inTurn }),
         listener: {
-          connected: () => void reports?.now(),
+          connected: () => {
+            downlink.connected()
+            void prove()
+          },
           disconnected: () => undefined,
-          received: () => undefined,
+          received: (topic, payload) => downlink.received(topic, payload),
         },
       }),
     lookEveryMs: credentialLookMs,
@@ -149,7 +164,7 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
         ageSec: ageSecOf(credentialAtMs, clock.nowMs()),
       },
       boot,
-      config: undefined,
+      config: remote.report(),
     })
   }
   // A recording has its own times: a schedule would say that readings are missing.
@@ -161,6 +176,55 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
           send: async () => link.isConnected && link.publish('status', JSON.stringify(await makeStatus())),
           log,
         })
+  /** A status that was acknowledged proves a configuration; then there is more to say. */
+  async function prove(): Promise<void> {
+    const isHeard = (await reports?.now()) ?? link.isConnected
+    if (!isHeard || !remote.isOnTrial) return
+    clearTimeout(trial)
+    remote.proved()
+    await reports?.now()
+  }
+  const trial = remote.isOnTrial
+    ? setTimeout(() => {
+        remote.giveUp('the device was not connected with it')
+        options.reopen()
+      }, config.configTrialMs)
+    : undefined
+
+  const downlink = createDownlink({
+    commands: openCommandLog(config.outboxDir),
+    onConfig(message) {
+      const verdict = remote.received(message)
+      if (verdict === 'trial') options.reopen()
+      if (verdict === 'rejected') void reports?.now()
+    },
+    reply: (payload) => link.publish('replies', payload),
+    doings: {
+      ping: () => ({
+        version: parts.version,
+        atMs: clock.nowMs(),
+        uptimeSec: Math.floor((clock.monotonicMs() - startedMs) / 1000),
+      }),
+      report: async () => (await reports?.now()) ?? false,
+      setCount: sensor.setCount?.bind(sensor),
+      rotate: async () => {
+        const credential = await rotateCredential(
+          {
+            identity: link.state().identity,
+            config,
+            signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(rotationMs)]),
+          },
+          { ...parts, log },
+        )
+        link.look()
+        return { credentialId: credential.credentialId }
+      },
+      restart: options.restart,
+    },
+    nowMs: clock.nowMs,
+    log,
+  })
+  const stopping = new AbortController()
   const clockState = () => (options.sync.isSynced ? 'synced' : 'unsynced')
   const steps = () =>
     stepsOf({
@@ -194,6 +258,9 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
     snapshot,
     line: () => lineOf(steps(), agent.progress().queued),
     stop() {
+      stopping.abort()
+      clearTimeout(trial)
+      downlink.stop()
       reports?.stop()
       control?.close()
       return agent.stop()
@@ -202,7 +269,7 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
 }
 
 /** @throws FleetError when it is missing, wrong, or of another device */
-function identityNow({ config, deviceId }: DeviceOptions): Identity {
+function identityNow({ remote: { config }, deviceId }: DeviceOptions): Identity {
   const identity = readIdentity(config.credentialFile, config)
   if (deviceId !== undefined && deviceId !== identity.deviceId)
     throw new FleetError(
@@ -212,7 +279,7 @@ function identityNow({ config, deviceId }: DeviceOptions): Identity {
   return identity
 }
 
-export function tokensOf(
+function tokensOf(
   { credential, broker }: Identity,
   config: AgentConfig,
   { boot, clock, log, random, fetchOf }: DeviceParts,

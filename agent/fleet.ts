@@ -9,11 +9,11 @@ import { Value } from 'typebox/value'
 import { FleetError } from '../core/contract/errors.ts'
 import { type FleetDevice, FleetFile, type FleetProgress } from '../core/contract/fleet.ts'
 import type { Log } from '../core/runtime/log.ts'
-import type { Device } from './device.ts'
+import type { Host } from './host.ts'
 
 export interface FleetOptions {
   readonly devices: readonly FleetDevice[]
-  readonly openDevice: (device: FleetDevice) => Promise<Pick<Device, 'progress' | 'done' | 'stop'>>
+  readonly openDevice: (device: FleetDevice) => Promise<Pick<Host, 'progress' | 'done' | 'stop'>>
   /** Lines of recordings that could not be played, so far. */
   readonly brokenLines: () => number
   /** Called every other second, and at once when all is finished. */
@@ -73,7 +73,7 @@ export function readFleetFile(path: string): FleetFile {
 /** Resolves when every device has been opened or has failed to; connections come later. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const { devices, log } = options
-  const opened: Pick<Device, 'progress' | 'done' | 'stop'>[] = []
+  const opened: Pick<Host, 'progress' | 'done' | 'stop'>[] = []
   let failed = 0
 
   const fail = (device: FleetDevice, error: unknown) => {

@@ -16,14 +16,15 @@ import packageFile from '../package.json' with { type: 'json' }
 import { readBoot } from './boot.ts'
 import { createSystemClock } from './clock.ts'
 import { runCommand } from './command.ts'
-import { type EnrolFlags, enrolBoard } from './commands/enrol.ts'
-import { shownCredential, showStatus } from './commands/show.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
 import { askAgent, socketOf } from './control.ts'
-import { type Device, type DeviceOptions, openDevice, tokensOf } from './device.ts'
+import { type DeviceOptions, openDevice } from './device.ts'
 import { createConnectTurns, readFleetFile, startFleet } from './fleet.ts'
+import { type Host, hostDevice } from './host.ts'
 import { identityOf } from './identity.ts'
 import { createNotifier } from './notify.ts'
+import { openRemote } from './remote.ts'
+import { tryCredential } from './rotation.ts'
 import { createTicks } from './schedule.ts'
 import { createExecSensor } from './sensors/exec.ts'
 import type { GaugeOptions } from './sensors/gauge.ts'
@@ -33,6 +34,8 @@ import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createSimulatedSensor } from './sensors/simulated.ts'
 import { createTimeSync, runProgramOnce, type TimeSync, timeAssumed } from './time-sync.ts'
+import { type EnrolFlags, enrolBoard } from './verbs/enrol.ts'
+import { shownCredential, showStatus } from './verbs/show.ts'
 import { createZone } from './zone.ts'
 
 const program = new Command('lot-agent')
@@ -132,12 +135,12 @@ async function enrolHere(url: string | undefined, flags: EnrolFlags, signal: Abo
     credentialFile: config.credentialFile,
     insecure: config.insecure,
     nowMs: parts.clock.nowMs,
-    tryCredential: (file) => tokensOf(identityOf(file, config.credentialFile, config), config, parts).get(),
+    tryCredential: (file) => tryCredential(identityOf(file, config.credentialFile, config), config, parts),
     wait: (ms, stop) => delay(ms, undefined, { signal: stop }).catch(() => undefined), // aborted: whoever waits looks
     ask: () => askAgent(socketOf(config.outboxDir)),
     open: async () =>
       open(
-        { flushEveryMs: 0 },
+        { flushEveryMs: 0, logLevel: 'error' },
         { sync: await timeSyncOf(config, parts.log), isAlone: true, ticks: everySecond },
       ),
     mayNotOpen: () => ownerOtherThanUs(dirname(resolve(config.outboxDir))),
@@ -225,20 +228,30 @@ function prepare(write?: (line: string) => void, level?: LogLevel) {
   const open = (
     device: Partial<AgentConfig>,
     more: Pick<DeviceOptions, 'sync' | 'inTurn' | 'deviceId' | 'isAlone' | 'ticks'>,
-  ): Promise<Device> => {
+  ): Promise<Host> => {
     const ofDevice = { ...config, ...device }
-    return openDevice(
-      {
-        config: ofDevice,
-        createSensor: (deviceLog) =>
-          createSensor(ofDevice.sensor, { config: ofDevice, log: deviceLog, recordingOf: recordings.of }),
-        schedule: scheduleOf(ofDevice.sensor),
-        ...more,
-      },
-      parts,
+    return hostDevice((reopen) =>
+      openDevice(
+        {
+          remote: openRemote(ofDevice, log),
+          createSensor: (now, deviceLog) =>
+            createSensor(now.sensor, { config: now, log: deviceLog, recordingOf: recordings.of }),
+          schedule: scheduleOf(ofDevice.sensor),
+          reopen,
+          // Under systemd, which starts it again, the whole process ends.
+          restart: more.isAlone && process.env.INVOCATION_ID !== undefined ? endProcess : reopen,
+          ...more,
+        },
+        parts,
+      ),
     )
   }
   return { config, log, parts, open, brokenLines: recordings.brokenLines }
+}
+
+/** As an operator would at the terminal: everything is settled first. */
+function endProcess(): void {
+  process.kill(process.pid, 'SIGTERM')
 }
 
 /** One for each authority: connections are kept alive in it. */

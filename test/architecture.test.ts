@@ -39,6 +39,7 @@ const pureFiles: readonly string[] = [
   'agent/enrol-file.ts',
   'agent/outbox.ts',
   'agent/stamps.ts',
+  'agent/remote-config.ts',
   'agent/sensors/measurement.ts',
   'agent/sensors/simulation.ts',
   'agent/steps.ts',

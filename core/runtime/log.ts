@@ -15,7 +15,8 @@ export interface Log {
   warn(event: string, fields?: LogFields): void
   error(event: string, fields?: LogFields): void
   fatal(event: string, fields?: LogFields): void
-  child(fields: LogFields): Log
+  /** @param level its own; absent: the parent's */
+  child(fields: LogFields, level?: LogLevel): Log
 }
 
 const tokenShape = /eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}/g
@@ -76,7 +77,7 @@ function wrap(logger: pino.Logger): Log {
     warn: at('warn'),
     error: at('error'),
     fatal: at('fatal'),
-    child: (fields) => wrap(logger.child(fields)),
+    child: (fields, level) => wrap(logger.child(fields, level === undefined ? {} : { level })),
   }
 }
 

@@ -278,6 +278,76 @@ describe('status', () => {
   })
 })
 
+describe('configuration from afar', () => {
+  const latest = () => parseStatus(published('status').at(-1) ?? '')
+  const env = () => ({
+    LOT_AGENT_CREDENTIAL_FILE: credentialOf('north-1'),
+    LOT_AGENT_SIMULATED_HISTORY_DAYS: '0',
+    LOT_AGENT_SCHEDULE: '0 0 1 1 *',
+    LOT_AGENT_CONFIG_TRIAL_MS: '1000',
+  })
+  const configure = (version: number, config: Record<string, unknown>) =>
+    broker.say('devices/north-1/config', JSON.stringify({ v: 1, version, config }))
+
+  it('is taken on without a restart of the process, reported, and holds over one', async () => {
+    const first = await start(['run'], env())
+    await eventually(() => latest()?.schedule.cron === '0 0 1 1 *')
+    configure(1, { schedule: '* * * * * *', flushEveryMs: 0 })
+    await eventually(() => latest()?.config?.state === 'applied' && readings().length > 0)
+    expect(latest()).toMatchObject({ schedule: { cron: '* * * * * *' }, config: { version: 1 } })
+    await first.kill()
+
+    const before = published('status').length
+    await start(['run'], env())
+    await eventually(() => published('status').length > before)
+    expect(latest()).toMatchObject({
+      schedule: { cron: '* * * * * *' },
+      config: { version: 1, state: 'applied' },
+    })
+  })
+
+  it('that is wrong is rejected with every fault, and nothing changes', async () => {
+    await start(['run'], env())
+    await eventually(() => latest() !== undefined)
+    configure(1, { schedule: 'whenever', statusEveryMs: 1 })
+    await eventually(() => latest()?.config !== undefined)
+    expect(latest()?.config).toMatchObject({ version: 1, state: 'rejected' })
+    expect(latest()?.config?.reason).toMatch(/statusEveryMs/)
+    configure(2, { brokerUrl: 'mqtt://127.0.0.1:1' })
+    await eventually(() => latest()?.config?.version === 2)
+    expect(latest()?.config?.reason).toBe('brokerUrl: may not be set from afar')
+    expect(broker.passwords).toHaveLength(1)
+  })
+
+  it('with which the device is not connected is rolled back, and so is one that ends the process', async () => {
+    const first = await start(['run'], env())
+    await eventually(() => latest() !== undefined)
+    broker.connack = 3
+    configure(1, { schedule: '* * * * * *' })
+    await eventually(() => first.lines.some((line) => line.includes('"state":"rolled_back"')))
+    broker.connack = 0
+    await eventually(() => latest()?.config?.state === 'rolled_back')
+    expect(latest()?.schedule.cron).toBe('0 0 1 1 *')
+    // It comes again at each connection, and is not tried again.
+    configure(1, { schedule: '* * * * * *' })
+
+    broker.connack = 3
+    configure(2, { schedule: '*/2 * * * * *' })
+    const remote = () => JSON.parse(readFileSync(join(data.path, 'outbox.remote.json'), 'utf8'))
+    await eventually(() => remote().trial?.starts === 1)
+    await first.kill()
+    for (const starts of [2, undefined]) {
+      const again = await start(['run'], { ...env(), LOT_AGENT_CONFIG_TRIAL_MS: '60000' })
+      expect(remote().trial?.starts).toBe(starts)
+      await again.kill()
+    }
+    broker.connack = 0
+    await start(['run'], env())
+    await eventually(() => latest()?.config?.version === 2)
+    expect(latest()).toMatchObject({ schedule: { cron: '0 0 1 1 *' }, config: { state: 'rolled_back' } })
+  })
+})
+
 describe('a restart', () => {
   it('goes on with the token it had, and asks for another once it is refused', async () => {
     const env = { LOT_AGENT_CREDENTIAL_FILE: credentialOf('north-1'), LOT_AGENT_SIMULATED_HISTORY_DAYS: '0' }

@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AgentProgress } from '../../../agent/agent.ts'
-import type { Device } from '../../../agent/device.ts'
 import { createConnectTurns, readFleetFile, startFleet } from '../../../agent/fleet.ts'
+import type { Host } from '../../../agent/host.ts'
 import { type FleetDevice, type FleetProgress, replayColumnsDefault } from '../../../core/contract/fleet.ts'
 import { createLog } from '../../../core/runtime/log.ts'
 import { eventually, makeDataDir } from '../../kit/program.ts'
@@ -35,7 +35,7 @@ function write(value: unknown): string {
 }
 
 /** An agent that is as far as the test says. */
-function agentAt(progress: Partial<AgentProgress>): Pick<Device, 'progress' | 'done' | 'stop'> {
+function agentAt(progress: Partial<AgentProgress>): Pick<Host, 'progress' | 'done' | 'stop'> {
   return {
     progress: () => ({ connected: true, kept: 0, settled: 0, queued: 0, finished: false, ...progress }),
     done: new Promise(() => undefined),

@@ -1,0 +1,71 @@
+/**
+ * A new key for this device, because an operator said so: made here, registered on proof of the old one, tried, and only
+ * then put in its place. The old one goes on for a while on the other side, and for good when the new one is no good.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { createTokenSource } from '../core/auth/token-source.ts'
+import type { Fetch } from '../core/auth/verifier.ts'
+import type { CredentialFile } from '../core/contract/credential.ts'
+import { FleetError } from '../core/contract/errors.ts'
+import type { Log } from '../core/runtime/log.ts'
+import type { Boot } from './boot.ts'
+import type { Clock } from './clock.ts'
+import type { AgentConfig } from './config.ts'
+import { enrol } from './enrolment.ts'
+import { type Identity, identityOf } from './identity.ts'
+
+export interface RotationParts {
+  readonly clock: Clock
+  readonly boot: Boot
+  readonly random: () => number
+  readonly fetchOf: (ca: string | undefined) => Fetch
+  readonly log: Log
+}
+
+/** @throws FleetError with what is in the way; the old credential is in its place then */
+export function rotateCredential(
+  { identity, config, signal }: { identity: Identity | undefined; config: AgentConfig; signal: AbortSignal },
+  parts: RotationParts,
+): Promise<CredentialFile> {
+  const { clock, log } = parts
+  if (identity === undefined) throw new FleetError('credential.invalid', 'the device has no credential')
+  const { credential } = identity
+  if (credential.private_key_jwk === undefined)
+    throw new FleetError(
+      'credential.invalid',
+      'the device has a secret and no key to prove who asks: enrol it again with a key for it',
+    )
+  return enrol(
+    {
+      url: credential.issuer,
+      insecure: config.insecure,
+      previous: credential,
+      ...(credential.ca === undefined ? {} : { ca: credential.ca }),
+    },
+    {
+      ...parts,
+      credentialFile: config.credentialFile,
+      nowMs: clock.nowMs,
+      tryCredential: (file) => tryCredential(identityOf(file, config.credentialFile, config), config, parts),
+      wait: (ms, stop) => delay(ms, undefined, { signal: stop }).catch(() => undefined), // stopped: `enrol` looks
+    },
+    { signal, tell: (news) => log.info('credential.rotating', { ...news }) },
+  )
+}
+
+/** A token that nobody keeps: whether there is one is the question. @throws FleetError when there is none */
+export function tryCredential(
+  { credential, broker }: Identity,
+  config: AgentConfig,
+  { clock, random, fetchOf }: RotationParts,
+): Promise<unknown> {
+  return createTokenSource({
+    credential,
+    audience: broker.audience,
+    fetch: fetchOf(credential.ca),
+    nowMs: clock.monotonicMs,
+    random,
+    parameters: config.parameters,
+    ...(config.tokenScope === undefined ? {} : { scope: config.tokenScope }),
+  }).get()
+}
