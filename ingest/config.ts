@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox'
 import { FleetError } from '../core/contract/errors.ts'
 import { readDataDir, readSettings, type SettingsSource, settingName } from '../core/runtime/env.ts'
 import { followerSettings, serverSettings, tlsFaults } from '../core/runtime/settings.ts'
+import { analystSettings } from './analyst-settings.ts'
 
 export const ingestSettings = Type.Object(
   {
@@ -76,6 +77,7 @@ export const ingestSettings = Type.Object(
       minimum: 1_000_000,
       description: 'how much of that is kept; the day that was asked for longest ago goes first',
     }),
+    ...analystSettings,
     memoryMax: Type.String({
       default: '1GB',
       pattern: '^[1-9][0-9]*(MB|GB)$',
@@ -173,6 +175,7 @@ export type IngestConfig = Readonly<
     readonly databaseFile: string
     readonly segmentsDir: string
     readonly archiveCacheDir: string
+    readonly exportsDir: string
   }
 >
 
@@ -188,6 +191,7 @@ export function readIngestConfig(source: SettingsSource): IngestConfig {
     databaseFile: settings.databaseFile ?? join(dataDir, 'readings.duckdb'),
     segmentsDir: settings.segmentsDir ?? join(dataDir, 'segments'),
     archiveCacheDir: settings.archiveCacheDir ?? join(dataDir, 'archive-cache'),
+    exportsDir: settings.exportsDir ?? join(dataDir, 'exports'),
   })
 }
 

@@ -16,6 +16,7 @@ import { loadSettingsSource, type Running, runProgram } from '../core/runtime/li
 import { createLog } from '../core/runtime/log.ts'
 import { addMetrics } from '../core/runtime/metrics.ts'
 import { tlsFilesOf } from '../core/runtime/settings.ts'
+import { addAnalysts } from './analysts.ts'
 import { Answers } from './answers.ts'
 import type { Archive } from './archive/archive.ts'
 import { createFolderArchive } from './archive/folder.ts'
@@ -34,6 +35,8 @@ import { Places } from './places.ts'
 import { addQuarantineRoutes } from './quarantine-routes.ts'
 import { addQueryRoutes } from './routes.ts'
 import { createSegmentCache } from './segment-cache.ts'
+import { childArgument } from './sql.ts'
+import { runSqlChild } from './sql-child.ts'
 import { Statuses } from './statuses.ts'
 import { openDuckDB } from './store/duckdb.ts'
 import { openInflux } from './store/influx.ts'
@@ -48,7 +51,8 @@ const ledgerRowsSpare = 10_000
 const monotonic = () => performance.now()
 
 const log = createLog({ program: 'ingest' })
-runProgram(log, async () => start(readIngestConfig(loadSettingsSource(process.env))))
+if (process.argv[2] === childArgument) runSqlChild()
+else runProgram(log, async () => start(readIngestConfig(loadSettingsSource(process.env))))
 
 async function start(config: IngestConfig): Promise<Running> {
   const log = createLog({ program: 'ingest', level: config.logLevel })
@@ -170,6 +174,15 @@ async function start(config: IngestConfig): Promise<Running> {
       })
       .catch((error: unknown) => log.warn('history.not_pruned', { error }))
   }
+  const analysts = addAnalysts(server, {
+    config,
+    door,
+    store,
+    places,
+    ledger,
+    now: Date.now,
+    nowMs: monotonic,
+  })
   const port = await listen(server, { ...config, portSetting: 'LOTWATCH_INGEST_PORT' }, tls)
 
   const refresh = setInterval(() => void verifier.refresh(), keysRefreshMs)
@@ -200,6 +213,7 @@ async function start(config: IngestConfig): Promise<Running> {
       feed.stop()
       await dayKeeper?.stop()
       await server.close()
+      analysts.close()
       await intake.idle()
       await keeper.idle()
       await store.close()

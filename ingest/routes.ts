@@ -1,5 +1,5 @@
 /** The questions of analysts over HTTP: parameters checked, answers as JSON or CSV. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Static, TObject, TSchema } from 'typebox'
 import type { DeviceId, LotId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
@@ -22,6 +22,7 @@ import { createSender, type Found } from './answer-form.ts'
 import type { Answers, Asker } from './answers.ts'
 import { formatOf } from './formats/formats.ts'
 import { type Column, columnsOf } from './formats/table.ts'
+import { leavingOf } from './leaving.ts'
 import type { LotWindow } from './series.ts'
 import { parseEvery } from './windows.ts'
 import { Zone } from './zone.ts'
@@ -171,15 +172,6 @@ function chosen(columns: readonly Column[], asked: readonly string[] | undefined
       return column
     }) ?? columns
   )
-}
-
-/** Fires when the client has gone before its answer: nobody reads what the store would still work on. */
-function leavingOf(reply: FastifyReply): AbortSignal {
-  const leaving = new AbortController()
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) leaving.abort(invalid('the client has left'))
-  })
-  return leaving.signal
 }
 
 function invalid(safeDetail: string): FleetError {

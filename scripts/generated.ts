@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { floorPlan } from './floor-plan.ts'
 import { fillMarked } from './marks.ts'
-import { errorTable, quarantineTable, scopeTable } from './protocol-tables.ts'
+import { errorTable, quarantineTable, scopeTable, sqlViewTable } from './protocol-tables.ts'
 import { routeTable } from './route-table.ts'
 import { schemaFiles } from './schemas.ts'
 import { envExample, settingsPage } from './settings.ts'
@@ -17,6 +17,7 @@ const markedPages: Readonly<
     scopes: scopeTable,
     routes: routeTable,
     'quarantine-reasons': quarantineTable,
+    'sql-views': sqlViewTable,
   },
   'docs/architecture.md': { files: floorPlan },
 }

@@ -2,6 +2,7 @@
 import { errorCodes } from '../core/contract/errors.ts'
 import { scopesOf } from '../core/contract/principal.ts'
 import { quarantineReasons } from '../core/contract/reading.ts'
+import { sqlViews } from '../core/contract/sql.ts'
 import { markdownTable } from './marks.ts'
 
 export function errorTable(): string {
@@ -19,4 +20,11 @@ export function scopeTable(): string {
 export function quarantineTable(): string {
   const rows = Object.entries(quarantineReasons).map(([reason, meaning]) => [`\`${reason}\``, meaning])
   return markdownTable([['reason', 'when'], ...rows])
+}
+
+export function sqlViewTable(): string {
+  const rows = Object.entries(sqlViews).flatMap(([view, columns]) =>
+    Object.entries(columns).map(([column, meaning]) => [`\`${view}\``, `\`${column}\``, meaning]),
+  )
+  return markdownTable([['view', 'column', 'what it is'], ...rows])
 }

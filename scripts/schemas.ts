@@ -17,6 +17,7 @@ import * as principal from '../core/contract/principal.ts'
 import * as query from '../core/contract/query.ts'
 import * as reading from '../core/contract/reading.ts'
 import * as registry from '../core/contract/registry.ts'
+import * as sql from '../core/contract/sql.ts'
 import * as status from '../core/contract/status.ts'
 
 const modules: readonly object[] = [
@@ -33,6 +34,7 @@ const modules: readonly object[] = [
   query,
   reading,
   registry,
+  sql,
   status,
 ]
 

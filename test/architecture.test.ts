@@ -72,6 +72,7 @@ const pureFiles: readonly string[] = [
   'ingest/quarantine.ts',
   'ingest/ranges.ts',
   'ingest/series.ts',
+  'ingest/sql-views.ts',
   'provisioning/device.ts',
   'provisioning/grants.ts',
   'provisioning/lots.ts',
@@ -86,7 +87,7 @@ const pureFiles: readonly string[] = [
 const rooms: Readonly<Record<string, readonly string[]>> = {
   '@bomb.sh/tab': ['cli/commands/'],
   '@clack/prompts': ['cli/'],
-  '@duckdb/node-api': ['ingest/formats/', 'ingest/store/'],
+  '@duckdb/node-api': ['ingest/formats/', 'ingest/sql-child.ts', 'ingest/store/'],
   '@jitl/quickjs-singlefile-mjs-release-sync': ['provisioning/oauth/rules/sandbox.ts'],
   '@fastify/swagger': ['provisioning/openapi.ts'],
   '@fastify/swagger-ui': ['provisioning/openapi.ts'],

@@ -37,6 +37,8 @@ export const errorCodes = {
   'request.precondition': ['invalid', 'it has changed since it was read'],
   'request.replay': ['invalid', 'the Idempotency-Key was used for another request'],
   'request.media_type': ['invalid', 'the content type is not accepted here'],
+  'query.invalid': ['invalid', 'the SQL is not one SELECT that can be answered here'],
+  'query.limit': ['invalid', 'the query takes more time, memory, rows or bytes than one may'],
   'handover.malformed': ['invalid', 'the frames of a handover cannot be read'],
   'file.invalid': ['invalid', 'a file cannot be read as what it should be'],
   'reading.invalid': ['invalid', 'a reading breaks the contract'],
@@ -62,6 +64,7 @@ export const errorCodes = {
   'archive.refused': ['misconfigured', 'the archive does not let ingest in, or will not do this'],
   'port.taken': ['misconfigured', 'another program listens on the port'],
   'credential.invalid': ['misconfigured', 'the credential file is missing, unreadable or open to others'],
+  'store.unsupported': ['misconfigured', 'what keeps the readings cannot do this'],
   'store.locked': ['misconfigured', 'another process owns the database file'],
 } as const satisfies Record<string, readonly [FaultKind, string]>
 

@@ -53,7 +53,9 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   'request.too_large': 413,
   'request.media_type': 415,
   'request.replay': 422,
+  'query.limit': 422,
   'request.too_many': 429,
+  'store.unsupported': 501,
 }
 
 /** Body of an error answer, `application/problem+json`. */

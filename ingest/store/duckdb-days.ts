@@ -13,7 +13,14 @@ import { lateMs } from '../../core/contract/reading.ts'
 import type { FileSum } from '../archive/archive.ts'
 import { sumOf } from '../file-sum.ts'
 import { type DayBook, dayMs, type TimeRange, without } from './day-book.ts'
-import { asSegmentRows, asTableRows, parquetOptions, quoted, tableColumns } from './duckdb-segments.ts'
+import {
+  asSegmentRows,
+  asTableRows,
+  parquetOptions,
+  quoted,
+  segmentOrder,
+  tableColumns,
+} from './duckdb-segments.ts'
 import type { DuckDBWriter } from './duckdb-writer.ts'
 import { rollupGrainMs } from './span-windows.ts'
 import type { ClosedDay, Days } from './store.ts'
@@ -21,6 +28,8 @@ import type { ClosedDay, Days } from './store.ts'
 export interface DuckDBDaysOptions {
   /** Of its own: what it does takes long. */
   readonly connection: DuckDBConnection
+  /** Another one: who asks does not wait until a day is closed. */
+  readonly snapshotConnection: DuckDBConnection
   readonly writer: DuckDBWriter
   readonly book: DayBook
   readonly segmentsDir: string
@@ -33,6 +42,7 @@ const leftoverMs = dayMs
 
 export function createDuckDBDays({
   connection,
+  snapshotConnection,
   writer,
   book,
   segmentsDir,
@@ -74,7 +84,7 @@ export function createDuckDBDays({
           `DELETE FROM ${table} WHERE day = ${day} AND generation <> ${before?.generation ?? 0}`,
         )
       const copied = await connection.runAndReadAll(
-        `COPY (${asSegmentRows(source, condition)}) TO ${quoted(path)} ${parquetOptions}`,
+        `COPY (${asSegmentRows(source, condition)} ${segmentOrder}) TO ${quoted(path)} ${parquetOptions}`,
       )
       await connection.run(
         `INSERT INTO rollups_15m
@@ -160,22 +170,24 @@ export function createDuckDBDays({
         segments = book.closed.filter(
           ({ kept, isStale }) => kept === 'segment' || (kept === 'table' && !isStale),
         )
-        await connection.run('BEGIN')
+        await snapshotConnection.run('BEGIN')
         // The snapshot is taken by the first look at the database, not by BEGIN.
-        await connection.run('SELECT * FROM meta')
+        await snapshotConnection.run('SELECT * FROM meta')
       })
       const held = segments.filter(({ kept }) => kept === 'table').map(({ day }) => rangeOf(day))
       const always = { fromMs: Number.MIN_SAFE_INTEGER, toMs: Number.MAX_SAFE_INTEGER }
       const ranges = without(always, held).map((range) => `(${within(range)})`)
       try {
-        await connection.run(
+        await snapshotConnection.run(
           `COPY (${asSegmentRows('readings', ranges.join(' OR '))}) TO ${quoted(file)} ${parquetOptions}`,
         )
       } finally {
-        await connection.run('ROLLBACK').catch(() => undefined) // a fault has rolled back already
+        await snapshotConnection.run('ROLLBACK').catch(() => undefined) // a fault has rolled back already
       }
       return segments.filter(({ rows }) => rows > 0)
     },
+
+    segmentFile,
 
     async sweep(nowMs) {
       const isNeeded = ({ kept, archived, generation }: ClosedDay) =>

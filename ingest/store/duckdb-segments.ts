@@ -11,8 +11,11 @@ export function asSegmentRows(source: string, condition: string): string {
     make_timestamptz(r.received_at_ms * 1000) AS received_at, e.epoch_id AS epoch, r.seq, c.credential_id
   FROM ${source} r JOIN devices d ON d.device = r.device LEFT JOIN epochs e ON e.epoch = r.epoch
     JOIN credentials c ON c.credential = r.credential
-  WHERE ${condition} ORDER BY d.device_id, r.timestamp_ms`
+  WHERE ${condition}`
 }
+
+/** How a segment is ordered, of rows that `asSegmentRows` makes. */
+export const segmentOrder = 'ORDER BY d.device_id, r.timestamp_ms'
 
 /** Rows of segments as rows of the table. */
 export function asTableRows(files: readonly string[]): string {

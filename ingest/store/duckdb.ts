@@ -62,6 +62,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
   const ownReader = await openReaders(database, 1)
   const { lookup } = createDuckDBReader((...question) => ownReader.ask(...question).catch(rethrow), parts)
   const daysConnection = await database.connect()
+  const snapshotConnection = await database.connect()
   // Apart from the writer: a change of places must not end up in a batch's transaction.
   const placesConnection = await database.connect()
 
@@ -110,6 +111,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
     lookup,
     days: createDuckDBDays({
       connection: daysConnection,
+      snapshotConnection,
       writer,
       book,
       segmentsDir: options.segmentsDir,
@@ -227,6 +229,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       ownReader.close()
       placesConnection.closeSync()
       daysConnection.closeSync()
+      snapshotConnection.closeSync()
       connection.closeSync()
       database.closeSync()
     },

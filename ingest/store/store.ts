@@ -200,6 +200,11 @@ export interface Days {
    * both together are all readings, each once. Columns as in a segment.
    */
   snapshot(file: string): Promise<readonly ClosedDay[]>
+  /**
+   * A file on this machine with the segment of a closed day.
+   * @throws FleetError `store.unavailable` when it is not here and cannot be fetched
+   */
+  segmentFile(day: ClosedDay): Promise<string>
   /** Removes files of segments that nothing names any more and that are older than a day. */
   sweep(nowMs: number): Promise<void>
 }

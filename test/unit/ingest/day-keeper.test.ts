@@ -44,6 +44,7 @@ const days: Days = {
   closed: () => [...closed.values()],
   open: () => open,
   isGone: () => false,
+  segmentFile: async ({ file }) => file,
   async close(day) {
     if (broken.has(day)) throw new Error('cannot be closed')
     const generation = (closed.get(day)?.generation ?? 0) + 1
