@@ -1,6 +1,6 @@
 /** The agent's front door (`lot-agent`): picks the parts, starts them, stops them. */
 import { randomBytes } from 'node:crypto'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
@@ -20,8 +20,9 @@ import { type AgentConfig, readAgentConfig } from './config.ts'
 import { askAgent, socketOf } from './control.ts'
 import { type DeviceOptions, openDevice } from './device.ts'
 import { createConnectTurns, readFleetFile, startFleet } from './fleet.ts'
+import { takeGivenCredential } from './given-credential.ts'
 import { type Host, hostDevice } from './host.ts'
-import { identityOf } from './identity.ts'
+import { identityOf, readIdentity } from './identity.ts'
 import { createNotifier } from './notify.ts'
 import { openRemote } from './remote.ts'
 import { tryCredential } from './rotation.ts'
@@ -34,8 +35,17 @@ import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createSimulatedSensor } from './sensors/simulated.ts'
 import { createTimeSync, runProgramOnce, type TimeSync, timeAssumed } from './time-sync.ts'
+import { examine } from './verbs/doctor.ts'
 import { type EnrolFlags, enrolBoard } from './verbs/enrol.ts'
-import { shownCredential, showStatus } from './verbs/show.ts'
+import { reachable } from './verbs/reach.ts'
+import {
+  enrolFileDefault,
+  installService,
+  type ServiceFlags,
+  type ServiceParts,
+  uninstallService,
+} from './verbs/service.ts'
+import { showFindings, shownCredential, showStatus } from './verbs/show.ts'
 import { createZone } from './zone.ts'
 
 const program = new Command('lot-agent')
@@ -82,6 +92,31 @@ program
       return showStatus(await askAgent(socketOf(outboxDir)), { json: json === true, write: toStdout })
     }),
   )
+program
+  .command('doctor')
+  .description('look at everything a device needs, and say what to do next')
+  .action(() => runCommand(seeDoctor))
+const service = program.command('service').description('the agent as a service of systemd').helpCommand(false)
+for (const [verb, description, act] of [
+  ['install', 'write its user and units, and start it', installService],
+  [
+    'uninstall',
+    'stop it and remove them; the device keeps its credential and its readings',
+    uninstallService,
+  ],
+] as const)
+  service
+    .command(verb)
+    .description(description)
+    .option('--dry-run', 'say what would be done')
+    .option('--root <folder>', 'put the files below it, as into the image of a card; nothing is run')
+    .option('--enrol-file <file>', 'where an enrolment file is looked for at each boot', enrolFileDefault)
+    .action((flags: ServiceFlags) =>
+      runCommand(async () => {
+        act(servicePartsOf(flags))
+        return exitCodes.ok
+      }),
+    )
 const credential = program
   .command('credential')
   .description('the credential of this device')
@@ -104,6 +139,7 @@ function readConfig(): AgentConfig {
 
 async function runDevice(): Promise<Running> {
   const { config, log, open } = prepare()
+  takeGivenCredential(process.env.CREDENTIALS_DIRECTORY, config.credentialFile, log)
   const device = await open(config, { sync: await timeSyncOf(config, log), isAlone: true })
   // A device that cannot go on ends the program; `runProgram` hears of it as an unhandled rejection.
   void device.done
@@ -148,6 +184,39 @@ async function enrolHere(url: string | undefined, flags: EnrolFlags, signal: Abo
     signal,
   })
   return exitCodes.ok
+}
+
+async function seeDoctor(): Promise<number> {
+  const parts = {
+    clock: createSystemClock(),
+    boot: readBoot(),
+    random: Math.random,
+    log: createLog({ program: 'agent', level: 'silent' }),
+    fetchOf: createFetches(),
+  }
+  const findings = examine({
+    readConfig,
+    readIdentity: (config) => readIdentity(config.credentialFile, config),
+    timeSync: (config) => timeSyncOf(config, parts.log),
+    tryCredential: (file, config) =>
+      tryCredential(identityOf(file, config.credentialFile, config), config, parts),
+    ask: ({ outboxDir }) => askAgent(socketOf(outboxDir)),
+    reach: reachable,
+    nodeVersion: process.versions.node,
+  })
+  return showFindings(findings, toStdout)
+}
+
+function servicePartsOf({ dryRun, root, enrolFile }: ServiceFlags): ServiceParts {
+  return {
+    node: process.execPath,
+    program: realpathSync(process.argv[1] ?? ''),
+    enrolFile,
+    root: root === undefined ? undefined : resolve(root),
+    isDry: dryRun === true,
+    isRoot: process.getuid?.() === 0,
+    say: (line) => toStdout(`${line}\n`),
+  }
 }
 
 /** Nobody who enrols a board waits for its schedule. */

@@ -1,6 +1,7 @@
 /** `lot-agent status` and `lot-agent credential show`: what is known, in lines for people or JSON for programs. */
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import type { Snapshot } from '../control.ts'
+import type { Finding } from './doctor.ts'
 
 /** The exit code of a device that has not come all the way; as `systemctl status` has for what does not run. */
 export const notReady = 3
@@ -49,4 +50,18 @@ export function shownCredential({
     ...(jwk === undefined ? {} : { private_key_jwk: { kty, crv, x, y, d: '[secret]' } }),
     ...(ca === undefined ? {} : { ca: '[certificate]' }),
   }
+}
+
+/** @returns the exit code: 0 when nothing is missing */
+export async function showFindings(
+  findings: AsyncIterable<Finding>,
+  write: (text: string) => void,
+): Promise<number> {
+  let isWell = true
+  for await (const { name, state, detail, next } of findings) {
+    write(`${name.padEnd(9)} ${state}${detail === undefined ? '' : `: ${detail}`}\n`)
+    if (state !== 'ok' && next !== undefined) write(`${''.padEnd(9)}   → ${next}\n`)
+    isWell &&= state !== 'failed'
+  }
+  return isWell ? 0 : notReady
 }

@@ -12,6 +12,7 @@ const packages = {
   'victoria-metrics': 'victoria-metrics',
   chromium: 'chromium',
   initdb: 'postgresql',
+  'systemd-analyze': 'systemd',
   'qemu-aarch64-static': 'qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross',
 } as const
 

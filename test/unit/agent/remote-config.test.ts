@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { agentSettings } from '../../../agent/config.ts'
 import {
@@ -11,6 +13,7 @@ import {
   settingsOf,
   started,
 } from '../../../agent/remote-config.ts'
+import { root } from '../../../scripts/build.mjs'
 
 const message = (version: number, config: Record<string, unknown> = { statusEveryMs: version * 1000 }) => ({
   v: 1 as const,
@@ -73,8 +76,12 @@ describe('a configuration from afar', () => {
     expect(settingsOf(take(confirmed(take(proved, 9)), 1))).toEqual({ statusEveryMs: 1000 })
   })
 
-  it('may set what is on the list and nothing else', () => {
-    for (const name of remoteSettings) expect(Object.keys(agentSettings.properties)).toContain(name)
+  it('may set what is on the list, which the guide has too, and nothing else', () => {
+    const guide = readFileSync(join(root, 'docs/agent.md'), 'utf8')
+    for (const name of remoteSettings) {
+      expect(Object.keys(agentSettings.properties)).toContain(name)
+      expect(guide).toContain(`\`${name}\``)
+    }
     for (const name of ['brokerUrl', 'tokenEndpoint', 'execCommand', 'credentialFile', 'insecure', 'httpUrl'])
       expect(foreignSettings({ [name]: 'x', logLevel: 'debug' })).toHaveLength(1)
   })
