@@ -6,3 +6,6 @@ export type Role = (typeof roles)[number]
 
 /** Every request that changes something bears it: a form of another site cannot. */
 export const pageHeader = 'lotwatch-page'
+
+/** With it, what is not there is answered by 204: a browser writes each 404 into its console, as if something were wrong. */
+export const absentHeader = 'lotwatch-absent'

@@ -32,7 +32,12 @@ export type Me = Static<typeof Me>
 
 /** `GET /api/sign-in`: which ways there are. */
 export const SignInWays = Type.Object(
-  { password: Type.Boolean(), provider: Type.Union([Type.String(), Type.Null()]) },
+  {
+    /** Whether whoever asks is signed in already: asked so that nobody has to be refused to know it. */
+    isSignedIn: Type.Boolean(),
+    password: Type.Boolean(),
+    provider: Type.Union([Type.String(), Type.Null()]),
+  },
   strict,
 )
 export type SignInWays = Static<typeof SignInWays>

@@ -123,6 +123,8 @@ async function buildPages(dist) {
       // Everything is a file: the content security policy lets no data: address in.
       assetsInlineLimit: 0,
       modulePreload: { polyfill: false },
+      // How long its plug-ins took is of interest to nobody who starts the system.
+      rolldownOptions: { checks: { pluginTimings: false } },
     },
   })
   rmSync(join(dist, '.vite'), { recursive: true, force: true })

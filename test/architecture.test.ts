@@ -125,19 +125,21 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   picocolors: ['cli/'],
   pino: ['core/runtime/log.ts'],
   preact: ['console/web/'],
+  'preact-iso': ['console/web/'],
   'prom-client': ['core/runtime/metrics.ts', 'broker/metrics.ts', 'ingest/metrics.ts'],
   'temporal-polyfill': ['agent/zone.ts', 'ingest/'],
   'reflect-metadata': ['cli/tls.ts', 'provisioning/oauth/certificate.ts'],
   'quickjs-emscripten-core': ['provisioning/oauth/rules/sandbox.ts'],
   typebox: [''],
-  uqr: ['cli/'],
+  uplot: ['console/web/'],
+  uqr: ['cli/', 'console/web/'],
   undici: ['core/runtime/fetch.ts', 'broker/ingest-link.ts'],
   yaml: ['core/runtime/lifecycle.ts'],
 }
 
 /** Runs in a browser: what comes with it is sent to each. */
 const pages = 'console/web/'
-const forPages: readonly string[] = [pages, 'console/roles.ts']
+const forPages: readonly string[] = [pages, 'console/roles.ts', 'core/contract/device.ts']
 
 const isPure = (path: string) => pureFiles.some((pure) => path.startsWith(pure))
 const programOf = (path: string) => programs.find((program) => path.startsWith(`${program}/`))
@@ -278,7 +280,7 @@ describe('the test of the rule', () => {
     ['cli/a.ts', `let count = 0`, /does on load/],
     ['cli/a.ts', `export const key = await load()`, /does on load/],
     ['cli/a.ts', `export default function a() {}`, /by default/],
-    ['console/web/a.tsx', `import { Type } from '../../core/contract/device.ts'`, /is a page/],
+    ['console/web/a.tsx', `import { Lot } from '../../core/contract/registry.ts'`, /is a page/],
     ['console/web/a.tsx', `import type { Relay } from '../server/relay.ts'`, /is a page/],
     ['console/web/a.tsx', `import { join } from 'node:path'`, /is a page/],
     ['broker/authorize.ts', `import { readFileSync } from 'node:fs'`, /is pure and imports node:fs/],

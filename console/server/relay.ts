@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import type { TokenSource } from '../../core/auth/token-source.ts'
 import type { Fetch } from '../../core/auth/verifier.ts'
 import { type ErrorCode, FleetError } from '../../core/contract/errors.ts'
-import type { Role } from '../roles.ts'
+import { absentHeader, type Role } from '../roles.ts'
 import { type ProgramName, passageOf } from './allowed.ts'
 
 export interface Upstream {
@@ -102,6 +102,10 @@ export function createRelay(options: {
       await response.body?.cancel()
       upstream.tokens.invalidate(response.token)
       response = await once(request, upstream)
+    }
+    if (response.status === 404 && request.method === 'GET' && request.headers[absentHeader] !== undefined) {
+      await response.body?.cancel()
+      return { status: 204, headers: {}, body: undefined }
     }
     const headers = Object.fromEntries(
       [...response.headers].filter(([name]) => returned.includes(name) || name.startsWith('lotwatch-')),

@@ -94,7 +94,8 @@ export async function addRoutes(server: FastifyInstance, parts: RouteParts): Pro
 
     api.get(
       '/api/sign-in',
-      (): SignInWays => ({
+      (request): SignInWays => ({
+        isSignedIn: persons.has(request),
         password: signIns.accounts().some(({ hasPassword }) => hasPassword),
         provider: provider?.name ?? null,
       }),

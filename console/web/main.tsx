@@ -1,5 +1,11 @@
 /** The pages begin here: the one element that they fill. */
 import { render } from 'preact'
+import { readLook, showLook } from './app-state.ts'
+import { Root } from './root.tsx'
+import './style/tokens.css'
+import './style/base.css'
+import './style/parts.css'
 
-const root = document.getElementById('app')
-if (root !== null) render(<p>hello</p>, root)
+showLook(readLook())
+const place = document.getElementById('app')
+if (place !== null) render(<Root />, place)

@@ -1,0 +1,112 @@
+/** Hooks that load and reload what a page shows, and let people change it. */
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { Problem } from './api.ts'
+import { useApp } from './app-state.ts'
+
+export interface Loaded<T> {
+  /** The newest there is; stays while it is loaded anew, and when that fails. */
+  readonly value: T | undefined
+  readonly problem: Problem | undefined
+  readonly isLoading: boolean
+  /** When the value came, Unix milliseconds. */
+  readonly atMs: number | undefined
+  reload(): Promise<void>
+}
+
+/**
+ * Loads when the page opens and when `key` changes, then each `everyMs` while the page is seen.
+ * @param key whatever the loading depends on; undefined: nothing is loaded
+ */
+export function useLoad<T>(
+  key: string | undefined,
+  load: (signal: AbortSignal) => Promise<T>,
+  options: { everyMs?: number } = {},
+): Loaded<T> {
+  const [state, setState] = useState<Omit<Loaded<T>, 'reload'>>({
+    value: undefined,
+    problem: undefined,
+    isLoading: key !== undefined,
+    atMs: undefined,
+  })
+  const latest = useRef(load)
+  latest.current = load
+  const running = useRef<AbortController | undefined>(undefined)
+
+  const reload = useCallback(async () => {
+    running.current?.abort()
+    const own = new AbortController()
+    running.current = own
+    setState((before) => ({ ...before, isLoading: true }))
+    try {
+      const value = await latest.current(own.signal)
+      if (!own.signal.aborted) setState({ value, problem: undefined, isLoading: false, atMs: Date.now() })
+    } catch (error) {
+      if (own.signal.aborted) return
+      if (!(error instanceof Problem)) throw error
+      setState((before) => ({ ...before, problem: error, isLoading: false }))
+    }
+  }, [])
+
+  const { everyMs } = options
+  useEffect(() => {
+    if (key === undefined) return
+    setState((before) => ({ ...before, value: undefined, problem: undefined }))
+    void reload()
+    const timer =
+      everyMs === undefined
+        ? undefined
+        : setInterval(() => {
+            if (document.visibilityState === 'visible') void reload()
+          }, everyMs)
+    return () => {
+      clearInterval(timer)
+      running.current?.abort()
+    }
+  }, [key, everyMs, reload])
+  return { ...state, reload }
+}
+
+export interface Doing {
+  readonly isBusy: boolean
+  readonly problem: Problem | undefined
+  /** Does it, says so, and is true when it went well. */
+  run(what: () => Promise<unknown>, done?: string): Promise<boolean>
+  clear(): void
+}
+
+/** One change at a time, with its fault. */
+export function useDoing(): Doing {
+  const { say } = useApp()
+  const [isBusy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<Problem>()
+  const run = useCallback(
+    async (what: () => Promise<unknown>, done?: string) => {
+      setBusy(true)
+      setProblem(undefined)
+      try {
+        await what()
+        if (done !== undefined) say(done)
+        return true
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error
+        setProblem(error)
+        return false
+      } finally {
+        setBusy(false)
+      }
+    },
+    [say],
+  )
+  const clear = useCallback(() => setProblem(undefined), [])
+  return { isBusy, problem, run, clear }
+}
+
+/** The time, again each `everyMs`: for words such as “4 min ago”. */
+export function useNow(everyMs = 10_000): number {
+  const [nowMs, setNow] = useState(Date.now())
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs)
+    return () => clearInterval(timer)
+  }, [everyMs])
+  return nowMs
+}

@@ -1,0 +1,187 @@
+/** Explore: several lots over one range, against the week before; the address holds all of it. */
+import { useMemo } from 'preact/hooks'
+import type { Answer, LotRow, SeriesRow } from '../../../core/contract/query.ts'
+import { useApp } from '../app-state.ts'
+import { useLoad } from '../load.ts'
+import { localZone } from '../lots.ts'
+import { useParameters } from '../parameters.ts'
+import { ExportBox } from '../parts/export-box.tsx'
+import { Chips, Field, Switch } from '../parts/form.tsx'
+import { Head } from '../parts/head.tsx'
+import { type Line, LineChart } from '../parts/line-chart.tsx'
+import { Empty, Fault, Waiting } from '../parts/notices.tsx'
+import { rangeOf, ranges } from '../ranges.ts'
+import { counted, number, parseTime } from '../words.ts'
+
+const aggregates = [
+  { value: 'mean', text: 'mean' },
+  { value: 'max', text: 'highest' },
+  { value: 'min', text: 'lowest' },
+  { value: 'last', text: 'last' },
+] as const
+type Aggregate = (typeof aggregates)[number]['value']
+
+const lotsMax = 4
+const weekMs = 7 * 86_400_000
+
+export function ExplorePage() {
+  const { api } = useApp()
+  const [parameters, setParameters] = useParameters()
+  const range = rangeOf(parameters.range)
+  const agg = aggregates.find(({ value }) => value === parameters.agg)?.value ?? 'mean'
+  const compares = parameters.compare === 'week' && range.value !== '-365d'
+  const lots = useLoad('lots', (signal) => api.get<Answer<LotRow>>('/api/ingest/v1/lots', { signal }))
+  const known = lots.value?.rows ?? []
+  const wanted = (parameters.lots ?? '').split(',').filter((lotId) => lotId !== '')
+  const chosen = (wanted.length > 0 ? wanted : known.slice(0, 2).map(({ lotId }) => lotId)).slice(0, lotsMax)
+  const nameOf = (lotId: string) => known.find((lot) => lot.lotId === lotId)?.name ?? lotId
+  const question = { lots: chosen, from: range.value, every: range.every, agg: [agg], zone: localZone }
+  const series = useLoad(
+    chosen.length === 0 ? undefined : JSON.stringify([question, compares]),
+    async (signal) => {
+      const ask = (times: { from: string; to?: string }) =>
+        api.get<Answer<SeriesRow>>('/api/ingest/v1/series', {
+          query: { lot: chosen, every: range.every, agg, tz: localZone, ...times },
+          signal,
+        })
+      const now = await ask({ from: range.value })
+      const [first, last] = [now.rows[0]?.start, now.rows[0] === undefined ? undefined : now.rows.at(-1)?.end]
+      if (!compares || first === undefined || last === undefined) return { now, before: undefined }
+      const weekAgo = (time: string) => new Date(Date.parse(time) - weekMs).toISOString()
+      return { now, before: await ask({ from: weekAgo(first), to: weekAgo(last) }) }
+    },
+    { everyMs: 60_000 },
+  )
+  const chart = useMemo(
+    () => (series.value === undefined ? undefined : chartOf(series.value, chosen, agg, nameOf)),
+    [series.value, known],
+  )
+  const choose = (lotId: string, isOn: boolean) =>
+    setParameters({ lots: (isOn ? [...chosen, lotId] : chosen.filter((one) => one !== lotId)).join(',') })
+
+  return (
+    <>
+      <Head
+        title="Explore"
+        about="Several lots together; the address holds the whole question, to keep or to send"
+      />
+      <div class="stack">
+        <Fault problem={lots.problem ?? series.problem} retry={series.reload} />
+        {lots.value === undefined && lots.problem === undefined && <Waiting what="lots" />}
+        {lots.value !== undefined && known.length === 0 && (
+          <Empty title="There is nothing to explore yet">
+            <p>Charts of several lots appear here once readings come in.</p>
+            <pre>npx lotctl demo</pre>
+          </Empty>
+        )}
+        {known.length > 0 && (
+          <>
+            <section class="panel stack tight" aria-label="The question">
+              <div class="row">
+                {chosen.map((lotId) => (
+                  <button
+                    key={lotId}
+                    type="button"
+                    class="chip"
+                    aria-pressed="true"
+                    onClick={() => choose(lotId, false)}
+                    aria-label={`Leave out ${nameOf(lotId)}`}
+                  >
+                    {nameOf(lotId)} ✕
+                  </button>
+                ))}
+                {chosen.length < lotsMax && (
+                  <div style={{ minWidth: '12rem' }}>
+                    <select
+                      aria-label="Add a lot"
+                      value=""
+                      onChange={(event) => choose(event.currentTarget.value, true)}
+                    >
+                      <option value="">add a lot …</option>
+                      {known
+                        .filter(({ lotId }) => !chosen.includes(lotId))
+                        .map((lot) => (
+                          <option key={lot.lotId} value={lot.lotId}>
+                            {lot.name}
+                          </option>
+                        ))}
+                    </select>
+                  </div>
+                )}
+              </div>
+              <div class="row">
+                <Chips
+                  label="Range"
+                  options={ranges}
+                  chosen={range.value}
+                  choose={(value) => setParameters({ range: value })}
+                />
+                <Field label="Of each window">
+                  <select value={agg} onChange={(event) => setParameters({ agg: event.currentTarget.value })}>
+                    {aggregates.map(({ value, text }) => (
+                      <option key={value} value={value}>
+                        {text}
+                      </option>
+                    ))}
+                  </select>
+                </Field>
+                <Switch
+                  label="against the week before"
+                  isOn={compares}
+                  disabled={range.value === '-365d'}
+                  change={(isOn) => setParameters({ compare: isOn ? 'week' : undefined })}
+                />
+              </div>
+            </section>
+            {chart !== undefined && (
+              <LineChart
+                title="Taken spaces"
+                summary={chart.summary}
+                times={chart.times}
+                lines={chart.lines}
+                zone={localZone}
+                height={360}
+              />
+            )}
+            {chosen.length > 0 && <ExportBox question={question} />}
+          </>
+        )}
+      </div>
+    </>
+  )
+}
+
+function chartOf(
+  { now, before }: { now: Answer<SeriesRow>; before: Answer<SeriesRow> | undefined },
+  lots: readonly string[],
+  agg: Aggregate,
+  nameOf: (lotId: string) => string,
+) {
+  const times = [...new Set(now.rows.map(({ start }) => parseTime(start) ?? 0))].toSorted((a, b) => a - b)
+  const lineOf = (lotId: string, answer: Answer<SeriesRow>, shiftMs: number): (number | null)[] => {
+    const values = new Map(
+      answer.rows
+        .filter((row) => row.lotId === lotId)
+        .map((row) => [(parseTime(row.start) ?? 0) + shiftMs, row[agg] ?? null]),
+    )
+    return times.map((atMs) => values.get(atMs) ?? null)
+  }
+  const lines = lots.flatMap((lotId, i): Line[] => {
+    const color = `--series-${(i % 4) + 1}`
+    const line = { label: nameOf(lotId), values: lineOf(lotId, now, 0), color }
+    if (before === undefined) return [line]
+    return [
+      line,
+      { label: `${nameOf(lotId)}, week before`, values: lineOf(lotId, before, weekMs), color, dashed: true },
+    ]
+  })
+  const known = lines.filter(({ dashed }) => dashed !== true)
+  const peaks = known.map(({ label, values }) => {
+    const measured = values.filter((value) => value !== null)
+    return measured.length === 0
+      ? `${label}: nothing measured`
+      : `${label}: at most ${number(Math.max(...measured))}`
+  })
+  const missing = now.complete ? '' : `; ${counted(now.gaps.length, 'run')} of readings missing`
+  return { times, lines, summary: `${peaks.join(', ')}${missing}.` }
+}

@@ -1,0 +1,39 @@
+/** The question behind a chart, as curl, lotctl, pandas and SQL have it; and its answer as a file. */
+import { useState } from 'preact/hooks'
+import { addressOf } from '../api.ts'
+import { useApp } from '../app-state.ts'
+import { type SeriesQuestion, spellings } from '../ranges.ts'
+import { Chips, Copy } from './form.tsx'
+
+export function ExportBox({ question }: { question: SeriesQuestion }) {
+  const { me } = useApp()
+  const all = spellings(question, me.urls.ingest)
+  const [name, setName] = useState('curl')
+  const text = all.find((one) => one.name === name)?.text ?? ''
+  const { lots, from, every, agg, zone } = question
+  const file = (format: string) =>
+    addressOf('/api/ingest/v1/series', { lot: lots, from, every, agg: agg.join(','), tz: zone, format })
+  const fileName = `${lots.length === 1 ? lots[0] : 'lots'}-${from.replace('-', 'last-')}-${every}-${zone.replaceAll('/', '_')}`
+  return (
+    <section class="panel stack" aria-labelledby="export">
+      <div class="row spread">
+        <h2 id="export">Take it with you</h2>
+        <div class="row">
+          <a class="button" href={file('csv')} download={`${fileName}.csv`} target="_blank" rel="noreferrer">
+            CSV
+          </a>
+        </div>
+      </div>
+      <div class="row spread">
+        <Chips
+          label="Written as"
+          options={all.map((one) => ({ value: one.name, text: one.name }))}
+          chosen={name}
+          choose={setName}
+        />
+        <Copy text={text} what={name} />
+      </div>
+      <pre>{text}</pre>
+    </section>
+  )
+}

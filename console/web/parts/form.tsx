@@ -1,0 +1,90 @@
+/** Fields of forms, each with its label and a hint. */
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+
+export function Field({
+  label,
+  hint,
+  children,
+}: {
+  label: string
+  hint?: ComponentChildren
+  children: ComponentChildren
+}) {
+  return (
+    // biome-ignore lint/a11y/noLabelWithoutControl: the control is what it is given
+    <label class="field">
+      <span>{label}</span>
+      {children}
+      {hint !== undefined && <small>{hint}</small>}
+    </label>
+  )
+}
+
+export function Switch({
+  label,
+  isOn,
+  disabled = false,
+  change,
+}: {
+  label: ComponentChildren
+  isOn: boolean
+  disabled?: boolean
+  change: (isOn: boolean) => void
+}) {
+  return (
+    <label class="switch">
+      <input
+        type="checkbox"
+        checked={isOn}
+        disabled={disabled}
+        onChange={(event) => change(event.currentTarget.checked)}
+      />
+      <span>{label}</span>
+    </label>
+  )
+}
+
+export function Chips<Value extends string>({
+  label,
+  options,
+  chosen,
+  choose,
+}: {
+  label: string
+  options: readonly { value: Value; text: string }[]
+  chosen: Value
+  choose: (value: Value) => void
+}) {
+  return (
+    <fieldset class="chips">
+      <legend class="sr">{label}</legend>
+      {options.map(({ value, text }) => (
+        <button
+          key={value}
+          type="button"
+          class="chip"
+          aria-pressed={value === chosen}
+          onClick={() => choose(value)}
+        >
+          {text}
+        </button>
+      ))}
+    </fieldset>
+  )
+}
+
+export function Copy({ text, what }: { text: string; what: string }) {
+  const [isCopied, setCopied] = useState(false)
+  const copy = async () => {
+    await navigator.clipboard.writeText(text).then(
+      () => setCopied(true),
+      () => setCopied(false), // a browser that does not allow it: the text stands there to be selected
+    )
+  }
+  return (
+    <button type="button" onClick={copy}>
+      {isCopied ? 'Copied' : `Copy ${what}`}
+    </button>
+  )
+}
