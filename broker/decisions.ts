@@ -2,15 +2,7 @@
  * Why the last connections of a device were let in, refused or closed: in memory, for an operator who asks.
  * Bounded twice: so many per name, and so many names, of which the one that was silent longest goes first.
  */
-
-export interface ConnectionDecision {
-  readonly atMs: number
-  readonly outcome: 'admitted' | 'refused' | 'closed'
-  /** Error code of a refusal. */
-  readonly code?: string
-  readonly reason?: string
-  readonly remoteAddress: string
-}
+import type { ConnectionDecision } from '../core/contract/connection.ts'
 
 const perDeviceMax = 10
 const devicesMax = 10_000

@@ -4,6 +4,7 @@
  */
 import { Value } from 'typebox/value'
 import type { Revocations } from '../core/auth/revocations.ts'
+import type { ConnectionDecision, ConnectionEvent, ConnectionView } from '../core/contract/connection.ts'
 import { type DeviceId, parseDeviceId } from '../core/contract/device.ts'
 import { type Alarm, ContentionDetail, parseReply } from '../core/contract/downlink.ts'
 import { FleetError } from '../core/contract/errors.ts'
@@ -16,7 +17,7 @@ import type { Authenticator, DevicePrincipal } from './authenticate.ts'
 import { type Rights, rightsOf } from './authorize.ts'
 import type { BarredDevices } from './barred.ts'
 import { Connections } from './connections.ts'
-import { type ConnectionDecision, ConnectionDecisions } from './decisions.ts'
+import { ConnectionDecisions } from './decisions.ts'
 import type { Downlink, Receiver } from './downlink.ts'
 import type { ConnectRequest, Delivered, EngineHooks, Link, Taken } from './engine/engine.ts'
 import type { Handover, HandoverOwner } from './handover.ts'
@@ -36,6 +37,8 @@ export interface GateOptions {
   readonly downlink: Pick<Downlink, 'subscribed' | 'closed' | 'sweep'>
   readonly outcomes: Pick<Outcomes, 'answered'>
   readonly presence: Pick<PresenceBook, 'connected' | 'closed' | 'contended'>
+  /** Whoever watches is told, in the order in which things happen. */
+  readonly onEvent: (event: ConnectionEvent) => void
   /** False while nobody can say what has been revoked. */
   readonly isFeedKnown: () => boolean
   readonly skewSec: number
@@ -54,15 +57,6 @@ const refusalLinesPerSec = 50
 const replyLinesPerSec = 10
 /** Replies of one device that provisioning has not answered for; a device has few commands at a time. */
 const repliesPerDeviceMax = 16
-
-/** One connection as operators see it. */
-export interface ConnectionView {
-  readonly deviceId: DeviceId
-  readonly remoteAddress: string
-  readonly connectedAtMs: number
-  readonly tokenExpiresAtMs: number
-  readonly credentialId: string | undefined
-}
 
 export class Gate implements EngineHooks<Peer> {
   readonly #options: GateOptions
@@ -148,6 +142,12 @@ export class Gate implements EngineHooks<Peer> {
     this.#options.presence.connected(peer)
     this.#options.log.info('device.connected', { deviceId, remoteAddress: link.remoteAddress })
     this.#note(deviceId, { outcome: 'admitted', remoteAddress: link.remoteAddress })
+    this.#tell({
+      type: 'connected',
+      device: deviceId,
+      remoteAddress: link.remoteAddress,
+      tokenExpiresAtMs: principal.expiresAtSec * 1000,
+    })
     return peer
   }
 
@@ -156,11 +156,18 @@ export class Gate implements EngineHooks<Peer> {
    * credential. Then neither gets it for a while, so that both are noticed.
    */
   takenOver(between: TakenOver): void {
-    const { deviceId } = between
+    const { deviceId, from, by } = between
     this.#options.log.info('device.taken_over', { ...between })
+    const told = {
+      device: deviceId,
+      ...(from === undefined ? {} : { remoteAddress: from }),
+      ...(by === undefined ? {} : { byAddress: by }),
+    }
+    this.#tell({ type: 'taken_over', ...told })
     if (!this.#takeovers.note(deviceId, this.#options.now())) return
     this.#options.log.warn('device.contended', { ...between })
-    const addresses = [between.from, between.by].filter((address) => address !== undefined)
+    this.#tell({ type: 'contended', ...told })
+    const addresses = [from, by].filter((address) => address !== undefined)
     this.#options.presence.contended({ deviceId, addresses, holdMs: takeoverLimits.holdMs })
     this.#connections.of(deviceId)?.link.close('connections fight over the device')
   }
@@ -289,7 +296,9 @@ export class Gate implements EngineHooks<Peer> {
     this.#options.downlink.closed(peer)
     this.#options.presence.closed(peer)
     this.#options.log.info('device.disconnected', { deviceId: peer.deviceId, reason })
-    this.#note(peer.deviceId, { outcome: 'closed', reason, remoteAddress: peer.link.remoteAddress })
+    const { deviceId, remoteAddress } = peer
+    this.#note(deviceId, { outcome: 'closed', reason, remoteAddress })
+    this.#tell({ type: 'disconnected', device: deviceId, remoteAddress, reason })
   }
 
   refused(refusal: { mqttClientId: string | undefined; remoteAddress: string; error: unknown }): void {
@@ -305,9 +314,10 @@ export class Gate implements EngineHooks<Peer> {
         ...(linesLeftOut === 0 ? {} : { linesLeftOut }),
       })
     }
-    if (mqttClientId === undefined) return
     const why = isExpected ? { code: error.code, reason: error.message } : { code: 'internal' }
-    this.#note(mqttClientId, { outcome: 'refused', ...why, remoteAddress })
+    const device = mqttClientId?.slice(0, 64)
+    this.#tell({ type: 'refused', ...(device === undefined ? {} : { device }), remoteAddress, ...why })
+    if (device !== undefined) this.#note(device, { outcome: 'refused', ...why, remoteAddress })
   }
 
   /** RFC 9431 §3: a new token on a live connection. PUBACK is the yes, a closed connection the no. */
@@ -319,6 +329,12 @@ export class Gate implements EngineHooks<Peer> {
       this.#options.log.info('token.renewed', {
         deviceId: peer.deviceId,
         expiresAtSec: peer.principal.expiresAtSec,
+      })
+      this.#tell({
+        type: 'renewed',
+        device: peer.deviceId,
+        remoteAddress: peer.remoteAddress,
+        tokenExpiresAtMs: next.expiresAtSec * 1000,
       })
       peer.link.acknowledge(packetId)
     } catch (error) {
@@ -360,21 +376,30 @@ export class Gate implements EngineHooks<Peer> {
     return this.#connections.size
   }
 
-  connections(): ConnectionView[] {
-    return this.#connections.all().map((peer) => ({
-      deviceId: peer.deviceId,
-      remoteAddress: peer.link.remoteAddress,
-      connectedAtMs: peer.connectedAtMs,
-      tokenExpiresAtMs: peer.principal.expiresAtSec * 1000,
-      credentialId: peer.principal.credentialId,
-    }))
+  /** By identifier, those after `after`, whose identifier begins with `search`; at most `limit`. */
+  connections(page: { after?: string; search?: string; limit: number }): ConnectionView[] {
+    const { after = '', search = '', limit } = page
+    return this.#connections
+      .all()
+      .filter(({ deviceId }) => deviceId > after && deviceId.startsWith(search))
+      .toSorted((one, other) => (one.deviceId < other.deviceId ? -1 : 1))
+      .slice(0, limit)
+      .map(viewOf)
+  }
+
+  connection(deviceId: DeviceId): ConnectionView | undefined {
+    const peer = this.#connections.of(deviceId)
+    return peer === undefined ? undefined : viewOf(peer)
   }
 
   /** @returns false when the device is not connected */
   kick(deviceId: DeviceId): boolean {
     const peer = this.#connections.of(deviceId)
-    peer?.link.close('closed by an operator')
-    return peer !== undefined
+    if (peer === undefined) return false
+    this.#options.log.info('device.kicked', { deviceId })
+    this.#tell({ type: 'kicked', device: deviceId, remoteAddress: peer.remoteAddress })
+    peer.link.close('closed by an operator')
+    return true
   }
 
   /** What was decided about connections of this name lately, newest first. */
@@ -386,8 +411,25 @@ export class Gate implements EngineHooks<Peer> {
     this.#decisions.note(mqttClientId, { atMs: this.#options.now(), ...decision })
   }
 
+  #tell(event: Omit<ConnectionEvent, 'atMs'>): void {
+    this.#options.onEvent({ atMs: this.#options.now(), ...event })
+  }
+
   #isVoid(principal: DevicePrincipal): boolean {
     return this.#options.revocations.isRevoked(principal) || this.#options.barred.has(principal.deviceId)
+  }
+}
+
+function viewOf(peer: Peer): ConnectionView {
+  const { deviceId, connectionId, remoteAddress, connectedAtMs } = peer
+  const { expiresAtSec, credentialId } = peer.principal
+  return {
+    deviceId,
+    connectionId,
+    remoteAddress,
+    connectedAtMs,
+    tokenExpiresAtMs: expiresAtSec * 1000,
+    ...(credentialId === undefined ? {} : { credentialId }),
   }
 }
 

@@ -28,6 +28,7 @@ import { BarredDevices } from './barred.ts'
 import { type BrokerConfig, readBrokerConfig } from './config.ts'
 import { Downlink } from './downlink.ts'
 import { createAedesEngine } from './engine/aedes.ts'
+import { Events } from './events.ts'
 import { Gate } from './gate.ts'
 import { Handover } from './handover.ts'
 import { createIngestLink } from './ingest-link.ts'
@@ -180,6 +181,7 @@ async function start(config: BrokerConfig): Promise<Running> {
     onNews: () => reporter.poke(),
   })
   const authenticator = createAuthenticator({ verifier, revocations, barred })
+  const events = new Events()
   const gate = new Gate({
     authenticator,
     attempts: new Attempts({
@@ -194,6 +196,7 @@ async function start(config: BrokerConfig): Promise<Running> {
     downlink,
     outcomes,
     presence,
+    onEvent: (event) => events.tell(event),
     isFeedKnown: () => feed.isKnown(),
     skewSec: config.skewSec,
     log,
@@ -229,7 +232,8 @@ async function start(config: BrokerConfig): Promise<Running> {
     },
   })
 
-  addRoutes(server, { gate, door: createDoor({ verifier, revocations, isFeedKnown: feed.isKnown }) })
+  const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown, now: Date.now })
+  addRoutes(server, { gate, door, events, brokerId })
   const httpPort = await listen(server, { ...config, portSetting: 'LOTWATCH_BROKER_PORT' }, tls)
   const accept = {
     connectionsMax: config.connectionsMax,
@@ -300,6 +304,7 @@ async function start(config: BrokerConfig): Promise<Running> {
       await reporter.stop(farewellMs)
       feed.stop()
       outcomes.stop()
+      events.stop()
       await Promise.all([server.close(), ingest.close()])
     },
   }

@@ -1,50 +1,98 @@
-/** The broker's HTTP face: who is connected, why others are not, and closing a connection. */
+/** The broker's HTTP face: who is connected, what happens, why others are not, and closing a connection. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { type Static, Type } from 'typebox'
-import { identifierPattern, parseDeviceId } from '../core/contract/device.ts'
+import { type Static, type TSchema, Type } from 'typebox'
+import type { ConnectionsAnswer } from '../core/contract/connection.ts'
+import { type DeviceId, identifierPattern, parseDeviceId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
+import type { Principal } from '../core/contract/principal.ts'
 import type { Door } from '../core/runtime/door.ts'
+import type { Events } from './events.ts'
 import type { Gate } from './gate.ts'
 
-const DeviceParams = Type.Object({ deviceId: Type.String({ pattern: identifierPattern }) })
-const ListQuery = Type.Object(
-  { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })) },
-  { additionalProperties: false },
-)
+const strict = <Members extends Record<string, TSchema>>(members: Members) =>
+  Type.Object(members, { additionalProperties: false })
 
+const DeviceParams = strict({ deviceId: Type.String({ pattern: identifierPattern }) })
+const ListQuery = strict({
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+  cursor: Type.Optional(Type.String({ maxLength: 64 })),
+  search: Type.Optional(Type.String({ maxLength: 64, description: 'the beginning of the identifier' })),
+})
 /** The identifier as the CONNECT said it, which need not be a device’s. */
-const DecisionsQuery = Type.Object(
-  { device: Type.String({ minLength: 1, maxLength: 64 }) },
-  { additionalProperties: false },
-)
+const clientIdentifier = Type.String({ minLength: 1, maxLength: 64 })
+const DecisionsQuery = strict({ device: clientIdentifier })
+const EventsQuery = strict({ device: Type.Optional(clientIdentifier) })
 
-export function addRoutes(server: FastifyInstance, { gate, door }: { gate: Gate; door: Door }): void {
-  const allow = (scope: string) => async (request: FastifyRequest) => void (await door.admit(request, scope))
+const pageDefault = 100
 
-  server.get<{ Querystring: { limit?: number } }>(
+export function addRoutes(
+  server: FastifyInstance,
+  { gate, door, events, brokerId }: { gate: Gate; door: Door; events: Events; brokerId: string },
+): void {
+  const principals = new WeakMap<FastifyRequest, Principal>()
+  const allow = (scope: string) => async (request: FastifyRequest) =>
+    void principals.set(request, await door.admit(request, scope))
+  const reads = allow('read:connections')
+
+  server.get<{ Querystring: Static<typeof ListQuery> }>(
     '/v1/connections',
-    { preHandler: allow('read:connections'), schema: { querystring: ListQuery } },
-    (request) => {
-      const connections = gate.connections()
-      return { total: connections.length, connections: connections.slice(0, request.query.limit ?? 100) }
+    { preHandler: reads, schema: { querystring: ListQuery } },
+    ({ query: { limit = pageDefault, cursor: after, search } }): ConnectionsAnswer => {
+      const page = {
+        limit: limit + 1,
+        ...(after === undefined ? {} : { after }),
+        ...(search === undefined ? {} : { search }),
+      }
+      const found = gate.connections(page)
+      const connections = found.slice(0, limit)
+      const last = connections.at(-1)
+      return {
+        brokerId,
+        total: gate.connectionCount,
+        connections,
+        ...(found.length > limit && last !== undefined ? { nextCursor: last.deviceId } : {}),
+      }
     },
+  )
+  server.get<{ Params: Static<typeof DeviceParams> }>(
+    '/v1/connections/:deviceId',
+    { preHandler: reads, schema: { params: DeviceParams } },
+    ({ params }) => gate.connection(deviceOf(params)) ?? notHere(),
+  )
+  server.delete<{ Params: Static<typeof DeviceParams> }>(
+    '/v1/connections/:deviceId',
+    { preHandler: allow('manage:connections'), schema: { params: DeviceParams } },
+    async ({ params }, reply) => (gate.kick(deviceOf(params)) ? reply.code(204).send() : notHere()),
   )
   server.get<{ Querystring: Static<typeof DecisionsQuery> }>(
     '/v1/decisions',
-    { preHandler: allow('read:connections'), schema: { querystring: DecisionsQuery } },
+    { preHandler: reads, schema: { querystring: DecisionsQuery } },
     (request) => ({ decisions: gate.decisions(request.query.device) }),
   )
-  server.delete<{ Params: { deviceId: string } }>(
-    '/v1/connections/:deviceId',
-    { preHandler: allow('manage:connections'), schema: { params: DeviceParams } },
-    async (request, reply) => {
-      const deviceId = parseDeviceId(request.params.deviceId)
-      if (deviceId === undefined || !gate.kick(deviceId)) {
-        throw new FleetError('request.not_found', 'not connected', {
-          safeDetail: 'the device is not connected here',
-        })
-      }
-      return reply.code(204).send()
+  server.get<{ Querystring: Static<typeof EventsQuery> }>(
+    '/v1/events',
+    { preHandler: reads, schema: { querystring: EventsQuery } },
+    (request, reply) => {
+      const principal = principals.get(request)
+      events.requireRoom()
+      reply.hijack()
+      reply.raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+      reply.raw.flushHeaders()
+      events.follow({
+        out: reply.raw,
+        device: request.query.device,
+        mayFollow: () => principal !== undefined && door.isStillAdmitted(principal),
+      })
     },
   )
+}
+
+function deviceOf({ deviceId }: Static<typeof DeviceParams>): DeviceId {
+  return parseDeviceId(deviceId) ?? notHere()
+}
+
+function notHere(): never {
+  throw new FleetError('request.not_found', 'not connected', {
+    safeDetail: 'the device is not connected here',
+  })
 }

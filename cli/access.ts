@@ -18,14 +18,17 @@ export interface AccessOptions {
   readonly profile?: string
 }
 
+/** A program that lotctl asks over HTTP. */
+export type CalledProgram = 'broker' | 'ingest' | 'provisioning'
+
 export interface Access {
   readonly credential: CredentialFile
   /** Where a program is for this caller. */
-  url(program: 'ingest' | 'provisioning'): string
+  url(program: CalledProgram): string
   /** @param scope absent: all that was granted */
   tokens(audience: string, scope?: string): TokenSource
   /** A program's API with a token for it. */
-  api(program: 'ingest' | 'provisioning'): Api
+  api(program: CalledProgram): Api
 }
 
 /** @throws FleetError `credential.invalid`, also for a file that others can read */
@@ -47,8 +50,13 @@ export function openAccess(config: CliConfig, places: Places, options: AccessOpt
       timeoutMs,
     })
   const url: Access['url'] = (program) => {
-    const setting = program === 'ingest' ? 'ingestUrl' : 'provisioningUrl'
-    const baseUrl = options.server ?? servers[setting] ?? config[setting] ?? places[setting]
+    const setting = `${program}Url` as const
+    const place = program === 'broker' ? places.brokerHttpUrl : places[`${program}Url`]
+    const baseUrl = options.server ?? servers[setting] ?? config[setting] ?? place
+    if (baseUrl === undefined)
+      throw new FleetError('config.invalid', `where the ${program} is cannot be known`, {
+        faults: [`LOTWATCH_CLI_${program.toUpperCase()}_URL, or --server, says it`],
+      })
     const named = options.server === undefined ? `address of ${program}` : '--server'
     requireTlsUrl(baseUrl, { setting: named, insecure: config.insecure })
     return baseUrl

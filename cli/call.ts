@@ -1,11 +1,11 @@
 /**
- * One run of a registry verb: calls to provisioning, and the answer in the form that was asked for. With `--dry-run`
+ * One run of a verb: calls to provisioning, or to the program that the verb asks, and the answer in the form that was asked for. With `--dry-run`
  * what would be changed is told instead; without a terminal nothing is ever asked.
  */
 import { existsSync } from 'node:fs'
 import { FleetError, isFleetError } from '../core/contract/errors.ts'
 import type { Api, ApiRequest } from '../core/runtime/fetch.ts'
-import { type Access, type AccessOptions, openAccess } from './access.ts'
+import { type Access, type AccessOptions, type CalledProgram, openAccess } from './access.ts'
 import { type Listing, type Look, listing, thing } from './answer.ts'
 import { type Exit, exitOf, exits, explain } from './exit.ts'
 import type { Home, Voice } from './home.ts'
@@ -40,6 +40,7 @@ export class Call {
   readonly look: Look
   readonly #planned: Planned[] = []
   #access: Access | undefined
+  #program: CalledProgram = 'provisioning'
 
   constructor(home: Home, flags: CallFlags) {
     this.home = home
@@ -60,8 +61,13 @@ export class Call {
     return this.#access
   }
 
+  /** Whom the verb asks from now on; provisioning until then. */
+  asks(program: CalledProgram): void {
+    this.#program = program
+  }
+
   get api(): Api {
-    return this.access.api('provisioning')
+    return this.access.api(this.#program)
   }
 
   get<Answer>(path: string, query: NonNullable<ApiRequest['query']> = {}): Promise<Answer> {

@@ -7,7 +7,7 @@ import { addApis, addClients, addGrants } from './commands/clients.ts'
 import { addDevices, addLots } from './commands/devices.ts'
 import { addAlarms, addEnrolment } from './commands/enrolment.ts'
 import { addQuarantineRelease } from './commands/quarantine.ts'
-import { addHealth, addIssuer, addRecords, addSession, addTokens } from './commands/server.ts'
+import { addHealth, addIssuer, addRecords, addSession, addTokens, addWatch } from './commands/server.ts'
 import { type Desk, examplesText, positive, zone } from './commands/verb.ts'
 import type { PlayOptions } from './fleet.ts'
 import { type Output, outputs } from './output.ts'
@@ -169,6 +169,7 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
 
   lotctl.commandsGroup('Help:')
   addHealth(lotctl, desk)
+  addWatch(lotctl, desk)
   lotctl
     .command('version')
     .description('print the version')

@@ -14,6 +14,10 @@ export const cliSettings = Type.Object({
     description: 'provisioning; absent: as provisioning’s own settings say',
   }),
   ingestUrl: Type.Optional({ ...Url, description: 'ingest; absent: as ingest’s own settings say' }),
+  brokerUrl: Type.Optional({
+    ...Url,
+    description: 'the broker’s HTTP face; absent: as the broker’s own settings say',
+  }),
   credentialFile: Type.Optional(
     Type.String({ description: 'who lotctl is; absent: operator.json in the data folder' }),
   ),

@@ -16,6 +16,7 @@ const Servers = Type.Object(
   {
     provisioningUrl: Type.Optional(Type.String({ pattern: '^https?://' })),
     ingestUrl: Type.Optional(Type.String({ pattern: '^https?://' })),
+    brokerUrl: Type.Optional(Type.String({ pattern: '^https?://' })),
   },
   { additionalProperties: false },
 )

@@ -149,7 +149,7 @@ async function start(config: IngestConfig): Promise<Running> {
     },
   })
   const metrics = createIngestMetrics(addMetrics(server))
-  const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown })
+  const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown, now: Date.now })
   addIntakeRoutes(server, { door, intake })
   addQuarantineRoutes(server, { door, store, intake, now: Date.now, log })
   addQueryRoutes(server, {

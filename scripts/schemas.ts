@@ -5,6 +5,7 @@
 import { Type } from 'typebox'
 import * as client from '../core/contract/client.ts'
 import * as completeness from '../core/contract/completeness.ts'
+import * as connection from '../core/contract/connection.ts'
 import * as credential from '../core/contract/credential.ts'
 import * as decision from '../core/contract/decision.ts'
 import * as downlink from '../core/contract/downlink.ts'
@@ -25,6 +26,7 @@ const modules: readonly object[] = [
   completeness,
   credential,
   decision,
+  connection,
   downlink,
   enrolment,
   fleet,

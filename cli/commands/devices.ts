@@ -109,6 +109,13 @@ export function addDevices(lotctl: Command, desk: Desk): void {
   })
   runs(revoke, desk, async () => (await load()).deviceRevoke)
 
+  const kick = verb(device, 'kick <deviceIds...>', {
+    description: 'close the connections of devices at the broker; they may come back at once',
+    examples: ['device kick gate-1', 'device kick gate-1 --server https://broker-2.example:8083'],
+    changes: true,
+  })
+  runs(kick, desk, async () => (await import('../registry/connections.ts')).deviceKick)
+
   const fromFile = verb(device, 'import <file>', {
     description: 'register the devices of a CSV file: deviceId, name, lot, tags, serial in any order',
     examples: ['device import new.csv --dry-run', 'device import new.csv --credentials ./credentials'],

@@ -9,7 +9,9 @@ export function addSession(lotctl: Command, desk: Desk): void {
   const login = verb(lotctl, 'login [file]', {
     description: 'keep a credential for a server, from a file or as a person types it',
     examples: ['login operator.json', 'login --server https://lots.example:8081 --profile work'],
-  }).option('--ingest <url>', 'where ingest is')
+  })
+    .option('--ingest <url>', 'where ingest is')
+    .option('--broker <url>', 'where the broker’s HTTP face is')
   runs(login, desk, async () => (await session()).login)
 
   const logout = verb(lotctl, 'logout', {
@@ -107,11 +109,21 @@ export function addRecords(lotctl: Command, desk: Desk): void {
 
   const explain = withRequest(
     verb(lotctl, 'explain [decisionId]', {
-      description: 'what decided about a token request, or would about one made now',
-      examples: ['explain 01JD7Q', 'explain --client gate-1 --audience broker'],
-    }).option('--client <oauthClientId>', 'what would happen to this client now'),
+      description: 'what decided about a token request, or would about one made now; or about connections',
+      examples: ['explain --client gate-1 --audience broker', 'explain --device gate-1'],
+    })
+      .option('--client <oauthClientId>', 'what would happen to this client now')
+      .option('--device <id>', 'why its last connections were let in, refused or closed; asks the broker'),
   )
   runs(explain, desk, async () => (await server()).explainDecision)
+}
+
+export function addWatch(lotctl: Command, desk: Desk): void {
+  const tail = verb(lotctl, 'tail', {
+    description: 'show what happens to connections as it happens, until it is interrupted; asks the broker',
+    examples: ['tail --device gate-1', 'tail -o ndjson'],
+  }).option('--device <id>', 'only what concerns it')
+  runs(tail, desk, async () => (await import('../registry/connections.ts')).tail)
 }
 
 export function addHealth(lotctl: Command, desk: Desk): void {

@@ -45,7 +45,10 @@ export function verb(parent: Command, usage: string, shape: VerbShape): Command 
   if (shape.destroys === true || shape.issues === true)
     command.option('-y, --yes', shape.issues === true ? 'replace the file that is there' : 'do not ask')
   return command
-    .option('--server <url>', 'where provisioning is')
+    .option(
+      '--server <url>',
+      'where the program is that is asked: provisioning, unless the verb says another',
+    )
     .option('--credential <file>', 'who asks; default: operator.json in the data folder')
     .option('--profile <name>', 'who asks and where, as lotctl login has kept it')
     .addOption(new Option('--timeout <length>', 'for one answer, such as 10s').argParser(lengthMs))

@@ -20,6 +20,7 @@ export const columnsOf = {
   enrolment: ['enrolmentId', 'deviceId', 'state', 'fingerprint', 'createdAtMs'],
   alarm: ['alarmId', 'kind', 'subject', 'atMs', 'acknowledgedAtMs', 'detail'],
   command: ['commandId', 'deviceId', 'name', 'state', 'createdAtMs', 'expiresAtMs', 'reply'],
+  connectionDecision: ['atMs', 'outcome', 'code', 'reason', 'remoteAddress'],
   key: ['kid', 'alg', 'createdAtMs', 'signsFromMs', 'signsUntilMs', 'publishedUntilMs'],
   rule: ['name', 'shape', 'state', 'runs', 'denials', 'failures', 'fault'],
   audit: ['auditId', 'atMs', 'actor', 'verb', 'subject'],

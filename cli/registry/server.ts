@@ -6,6 +6,7 @@ import type { Call, CallFlags } from '../call.ts'
 import { type Exit, exits } from '../exit.ts'
 import { age } from '../output.ts'
 import { audienceOf } from './clients.ts'
+import { explainConnections } from './connections.ts'
 import { readText } from './devices.ts'
 import { columnsOf } from './kinds.ts'
 
@@ -112,12 +113,16 @@ export async function decisionList(
 /** What decided about a token request that was made, or would about one made now. */
 export async function explainDecision(
   call: Call,
-  flags: WhatIf,
+  flags: WhatIf & { readonly device?: string },
   decisionId?: string,
 ): Promise<Exit | undefined> {
-  const { client, audience, scope } = flags
-  if ((decisionId === undefined) === (client === undefined))
-    throw new FleetError('request.invalid', 'one of them: the id of a decision, or --client')
+  const { client, device, audience, scope } = flags
+  if ([decisionId, client, device].filter((one) => one !== undefined).length !== 1)
+    throw new FleetError('request.invalid', 'one of them: the id of a decision, --client, or --device')
+  if (device !== undefined) {
+    await explainConnections(call, device)
+    return undefined
+  }
   if (decisionId !== undefined) {
     call.show(await call.get<DecisionRecord>(`/v1/decisions/${encodeURIComponent(decisionId)}`), 'decisionId')
     return undefined

@@ -11,6 +11,7 @@ import { parseJson, readText } from './devices.ts'
 
 interface LoginFlags extends CallFlags {
   readonly ingest?: string
+  readonly broker?: string
 }
 
 /**
@@ -23,7 +24,9 @@ export async function login(call: Call, flags: LoginFlags, file?: string): Promi
   requireTlsUrl(credential.token_endpoint, { setting: 'token_endpoint', insecure })
   const provisioningUrl = flags.server ?? new URL(credential.token_endpoint).origin
   requireTlsUrl(provisioningUrl, { setting: '--server', insecure })
-  if (flags.ingest !== undefined) requireTlsUrl(flags.ingest, { setting: '--ingest', insecure })
+  const { ingest: ingestUrl, broker: brokerUrl } = flags
+  if (ingestUrl !== undefined) requireTlsUrl(ingestUrl, { setting: '--ingest', insecure })
+  if (brokerUrl !== undefined) requireTlsUrl(brokerUrl, { setting: '--broker', insecure })
   const tokens = createTokenSource({
     credential,
     audience: audiences.provisioning,
@@ -34,7 +37,11 @@ export async function login(call: Call, flags: LoginFlags, file?: string): Promi
   })
   await tokens.get()
   const name = flags.profile ?? profileDefault
-  const servers = { provisioningUrl, ...(flags.ingest === undefined ? {} : { ingestUrl: flags.ingest }) }
+  const servers = {
+    provisioningUrl,
+    ...(ingestUrl === undefined ? {} : { ingestUrl }),
+    ...(brokerUrl === undefined ? {} : { brokerUrl }),
+  }
   const { credentialFile } = writeProfile(profilesDir, name, { credential, servers })
   call.show(
     { profile: name, oauthClientId: credential.client_id, server: provisioningUrl, credentialFile },

@@ -9,6 +9,8 @@ import { bearerToken, requireScope } from './http.ts'
 export interface Door {
   /** @throws FleetError `token.…`, `keys.unavailable`, `provisioning.unavailable` */
   admit(request: FastifyRequest, scope: string): Promise<Principal>
+  /** Whether somebody who was admitted would be again: for answers that stay open. */
+  isStillAdmitted(principal: Principal): boolean
 }
 
 export function createDoor(options: {
@@ -16,6 +18,8 @@ export function createDoor(options: {
   revocations: Revocations
   /** Whether what the feed said is recent enough to let anybody in by. */
   isFeedKnown: () => boolean
+  /** Unix milliseconds. */
+  now: () => number
 }): Door {
   return {
     async admit(request, scope) {
@@ -27,6 +31,10 @@ export function createDoor(options: {
       }
       requireScope(principal, scope)
       return principal
+    },
+    isStillAdmitted(principal) {
+      const { revocations, isFeedKnown, now } = options
+      return principal.expiresAtSec * 1000 > now() && isFeedKnown() && !revocations.isRevoked(principal)
     },
   }
 }

@@ -47,6 +47,7 @@ describe('lotctl', () => {
       LOTWATCH_PROVISIONING_PORT: new URL(provisioning.url).port,
       LOTWATCH_INGEST_PORT: away,
       LOTWATCH_BROKER_MQTT_PORT: away,
+      LOTWATCH_BROKER_PORT: away,
     }
   })
   afterAll(async () => {

@@ -8,6 +8,7 @@ import { Gate } from '../../../broker/gate.ts'
 import type { Handover } from '../../../broker/handover.ts'
 import type { Outcomes } from '../../../broker/outcomes.ts'
 import { Revocations } from '../../../core/auth/revocations.ts'
+import type { ConnectionEvent } from '../../../core/contract/connection.ts'
 import { type DeviceId, parseDeviceId } from '../../../core/contract/device.ts'
 import { FleetError } from '../../../core/contract/errors.ts'
 import type { FeedEvent } from '../../../core/contract/feed.ts'
@@ -58,6 +59,7 @@ function setUp(
 ) {
   const revocations = new Revocations()
   const barred = new BarredDevices()
+  const events: ConnectionEvent[] = []
   const gate = new Gate({
     authenticator: { authenticate, renew: async () => principal },
     attempts: new Attempts({ perAddressBurst: burst, perAddressPerSec: 1, burst, perSec: 1 }),
@@ -67,6 +69,7 @@ function setUp(
     downlink: new Downlink({ now: () => 0, onDelivered: () => undefined }),
     outcomes: { answered },
     presence: { connected: () => undefined, closed: () => undefined, contended: () => undefined },
+    onEvent: (event) => events.push(event),
     isFeedKnown: () => true,
     skewSec: 30,
     log: createLog({ program: 'test', level: 'silent' }),
@@ -74,7 +77,7 @@ function setUp(
     now: () => 0,
     nowMs: () => 0,
   })
-  return { gate, revocations, barred }
+  return { gate, revocations, barred, events }
 }
 
 it('a device that is revoked while its older connection is on its way out is not admitted', async () => {
