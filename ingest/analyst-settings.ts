@@ -56,4 +56,22 @@ export const analystSettings = {
     maximum: 3600,
     description: 'how old the copy of open days may be that a SELECT reads',
   }),
+  liveReadingsMax: Type.Integer({
+    default: 50_000,
+    minimum: 100,
+    maximum: 10_000_000,
+    description: 'readings the live feed keeps for those who come back, and who may be that far behind',
+  }),
+  liveListenersMax: Type.Integer({
+    default: 200,
+    minimum: 1,
+    maximum: 10_000,
+    description: 'listeners of the live feed at once',
+  }),
+  liveStallSec: Type.Integer({
+    default: 30,
+    minimum: 1,
+    maximum: 3600,
+    description: 'how long a listener may take nothing before it is cut',
+  }),
 }

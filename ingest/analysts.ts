@@ -1,14 +1,22 @@
 /** What analysts may do beyond plain questions, put together from its parts. */
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import type { Revocations } from '../core/auth/revocations.ts'
 import type { Door } from '../core/runtime/door.ts'
 import type { IngestConfig } from './config.ts'
 import type { Ledger } from './ledger.ts'
+import { Live } from './live.ts'
+import { addLiveRoutes } from './live-routes.ts'
 import type { Places } from './places.ts'
 import { Snapshots } from './snapshots.ts'
 import { createSqlRunner, type SqlLimits } from './sql.ts'
 import { addSqlRoutes } from './sql-routes.ts'
-import type { Store } from './store/store.ts'
+import type { Store, StoredReading } from './store/store.ts'
+
+/** A sign of life for listeners, below what proxies wait for. */
+const liveBeatMs = 10_000
+/** A listener whose token was revoked is cut within it. */
+const liveSweepMs = 500
 
 export interface AnalystsOptions {
   readonly config: IngestConfig
@@ -16,6 +24,9 @@ export interface AnalystsOptions {
   readonly store: Store
   readonly places: Places
   readonly ledger: Ledger
+  readonly revocations: Revocations
+  /** Distinguishes this run of the program. */
+  readonly run: string
   /** Wall clock, Unix milliseconds. */
   readonly now: () => number
   /** Monotonic milliseconds. */
@@ -23,12 +34,16 @@ export interface AnalystsOptions {
 }
 
 export interface Analysts {
+  /** Readings were committed. */
+  stored(readings: readonly StoredReading[]): void
+  /** Before the server stops: whoever listens is told. */
+  stop(): void
   /** When no request is under way any more. */
   close(): void
 }
 
 export function addAnalysts(server: FastifyInstance, options: AnalystsOptions): Analysts {
-  const { config, door, store, places, ledger, now, nowMs } = options
+  const { config, door, store, places, ledger, revocations, run, now, nowMs } = options
   const snapshots =
     store.days &&
     new Snapshots({
@@ -45,7 +60,32 @@ export function addAnalysts(server: FastifyInstance, options: AnalystsOptions): 
     limits: sqlLimitsOf(config),
     atOnceMax: config.sqlAtOnceMax,
   })
+  const live = new Live({
+    readingsMax: config.liveReadingsMax,
+    listenersMax: config.liveListenersMax,
+    stallMs: config.liveStallSec * 1000,
+    run,
+    nowMs,
+    soon: setImmediate,
+  })
+  addLiveRoutes(server, {
+    door,
+    live,
+    places,
+    ending(principal) {
+      if (revocations.isRevoked(principal)) return 'token.revoked'
+      return now() > (principal.expiresAtSec + config.skewSec) * 1000 ? 'token.expired' : undefined
+    },
+  })
+  const beats = setInterval(() => live.beat(), liveBeatMs)
+  const sweeps = setInterval(() => live.sweep(), liveSweepMs)
   return {
+    stored: (readings) => live.add(readings),
+    stop() {
+      clearInterval(beats)
+      clearInterval(sweeps)
+      live.stop()
+    },
     close() {
       snapshots?.close()
     },

@@ -10,13 +10,13 @@ import type { LatestRow, LotRow, QuarantineRow, ReadingRow, SeriesRow } from '..
 import type { Lot } from '../core/contract/registry.ts'
 import type { Found } from './answer-form.ts'
 import { gapsOf } from './completeness.ts'
-import { flagsOf } from './flags.ts'
 import { type LastOfDevice, latestOf } from './latest.ts'
 import type { Ledger } from './ledger.ts'
 import { pagesOf } from './pages.ts'
 import { capacityAt, type Places, type Stretch, stretchesOf } from './places.ts'
+import { readingRow } from './reading-row.ts'
 import { type LotWindow, lotWindows, type MeasuredStretch, runningSums } from './series.ts'
-import type { DeviceSpan, SpanWindow, Store, StoredReading } from './store/store.ts'
+import type { DeviceSpan, SpanWindow, Store } from './store/store.ts'
 import { type Every, windowsOf } from './windows.ts'
 import type { Zone } from './zone.ts'
 
@@ -169,7 +169,10 @@ export class Answers {
     if (limit === undefined) {
       if (cursor !== undefined) throw invalid('cursor: goes with limit')
       const pages = pagesOf(store, { fromMs, toMs, spans, order }, signal)
-      return { rows: mapPages(pages, (stored) => this.#readingRow(stored, zone)), gaps }
+      return {
+        rows: mapPages(pages, (stored) => readingRow(stored, { places: this.#options.places, zone })),
+        gaps,
+      }
     }
     const after = cursor === undefined ? undefined : parseCursor(cursor)
     const found = await store.readings(
@@ -186,7 +189,7 @@ export class Answers {
     const page = found.slice(0, limit)
     const last = found.length > limit ? page.at(-1) : undefined
     return {
-      rows: page.map((stored) => this.#readingRow(stored, zone)),
+      rows: page.map((stored) => readingRow(stored, { places: this.#options.places, zone })),
       gaps,
       nextCursor: last && makeCursor(last.reading.timestampMs, last.deviceId),
     }
@@ -301,27 +304,6 @@ export class Answers {
         `more than ${readingsMax} readings of several devices: ask for less time, or for mean and count only`,
       )
     return runningSums(readings, stretch.deviceIds, edges)
-  }
-
-  #readingRow({ deviceId, reading, receivedAtMs, epoch }: StoredReading, zone: Zone): ReadingRow {
-    const { places } = this.#options
-    const lotId = places.lotOf(deviceId, reading.timestampMs)
-    const capacities = lotId === undefined ? [] : (places.lot(lotId)?.capacities ?? [])
-    return {
-      time: zone.format(reading.timestampMs),
-      deviceId,
-      lotId: lotId ?? null,
-      occupied: reading.occupied,
-      capacity: reading.capacity ?? null,
-      entriesTotal: reading.entriesTotal ?? null,
-      exitsTotal: reading.exitsTotal ?? null,
-      clock: reading.clock ?? null,
-      sensor: reading.sensor ?? null,
-      flags: flagsOf(reading, receivedAtMs, capacityAt(capacities, reading.timestampMs)),
-      receivedAt: zone.format(receivedAtMs),
-      epoch: epoch ?? null,
-      seq: reading.seq ?? null,
-    }
   }
 }
 

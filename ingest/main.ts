@@ -1,5 +1,5 @@
 /** Ingest's front door: picks the parts, starts them, stops them. */
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Revocations } from '../core/auth/revocations.ts'
@@ -126,6 +126,7 @@ async function start(config: IngestConfig): Promise<Running> {
     onCommit(decision, tookMs) {
       const { verdicts, readings, quarantine } = decision
       metrics.committed(decision, tookMs)
+      analysts.stored(readings)
       log.debug('batch.stored', { messages: verdicts.length, readings: readings.length, tookMs })
       if (quarantine.length > 0) {
         const reasons = [...new Set(quarantine.map(({ reason }) => reason))]
@@ -180,6 +181,8 @@ async function start(config: IngestConfig): Promise<Running> {
     store,
     places,
     ledger,
+    revocations,
+    run: randomBytes(6).toString('hex'),
     now: Date.now,
     nowMs: monotonic,
   })
@@ -212,6 +215,7 @@ async function start(config: IngestConfig): Promise<Running> {
       clearInterval(prune)
       feed.stop()
       await dayKeeper?.stop()
+      analysts.stop()
       await server.close()
       analysts.close()
       await intake.idle()

@@ -36,7 +36,7 @@ interface CommonQuery {
 const limitDefault = 1000
 
 /** `agg=mean,max` is `agg=mean&agg=max`; nothing that is asked for in lists has a comma in it. */
-function splitLists(query: Record<string, unknown>, schema: TSchema): void {
+export function splitLists(query: Record<string, unknown>, schema: TSchema): void {
   const { properties } = schema as { properties?: Record<string, { type?: string }> }
   for (const [name, value] of Object.entries(query)) {
     if (properties?.[name]?.type === 'array')

@@ -13,6 +13,7 @@ import * as enrolment from '../core/contract/enrolment.ts'
 import { feedEvents, Revocation } from '../core/contract/feed.ts'
 import * as fleet from '../core/contract/fleet.ts'
 import * as handover from '../core/contract/handover.ts'
+import * as live from '../core/contract/live.ts'
 import * as payload from '../core/contract/payload.ts'
 import * as principal from '../core/contract/principal.ts'
 import * as query from '../core/contract/query.ts'
@@ -31,6 +32,7 @@ const modules: readonly object[] = [
   enrolment,
   fleet,
   handover,
+  live,
   payload,
   principal,
   query,

@@ -71,6 +71,7 @@ const pureFiles: readonly string[] = [
   'ingest/ledger.ts',
   'ingest/quarantine.ts',
   'ingest/ranges.ts',
+  'ingest/live.ts',
   'ingest/series.ts',
   'ingest/sql-views.ts',
   'provisioning/device.ts',
