@@ -8,13 +8,17 @@
  */
 import type { Static } from 'typebox'
 import type { Epoch } from '../core/contract/device.ts'
+import { isFleetError } from '../core/contract/errors.ts'
 import type { Reading, SensorState } from '../core/contract/reading.ts'
 import { createBackoff } from '../core/runtime/backoff.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { Boot } from './boot.ts'
 import type { Clock } from './clock.ts'
 import { dateUndated } from './dating.ts'
-import { type Append, Outbox, type OutboxLimits } from './outbox.ts'
+import { createLane, type Lane } from './lane.ts'
+import { makeRoom } from './make-room.ts'
+import { type Append, enoughRoom, type Notes, Outbox, type OutboxLimits, type Room } from './outbox.ts'
+import type { OpenedOutbox, OutboxFolder, Salvage } from './outbox-salvage.ts'
 import type { OutboxStore } from './outbox-store.ts'
 import type { Observation, Sensor } from './sensors/sensor.ts'
 import type { TimeSync } from './time-sync.ts'
@@ -22,7 +26,8 @@ import { createTimekeeper, type Sighted } from './timekeeper.ts'
 import type { Uplink } from './uplink.ts'
 
 export interface AgentParts {
-  readonly store: OutboxStore
+  readonly opened: OpenedOutbox
+  readonly folder: OutboxFolder
   readonly uplink: Uplink
   readonly sensor: Sensor
   readonly ticks: (signal: AbortSignal) => AsyncIterable<number>
@@ -72,35 +77,52 @@ export interface Agent {
   stop(): Promise<void>
 }
 
+/** An outbox with its way to the broker. */
+interface MainLane {
+  readonly outbox: Outbox
+  readonly store: OutboxStore
+  readonly lane: Lane
+}
+
+/** More messages than a lane has in its life. */
+const laneIds = 2 ** 40
+/** Readings held in memory while the disk takes nothing: a week of them at one a minute. */
+const heldReadingsMax = 10_000
 const settleOnStopMs = 1500
 const settleCheckMs = 20
 /** A disk that cannot be written is tried again, waiting up to this long. */
 const writeRetryMaxMs = 30_000
 
 export function startAgent(parts: AgentParts): Agent {
-  const { clock, log, sensor, store, uplink } = parts
-  const outbox = new Outbox(store.contents, parts.limits)
+  const { clock, log, sensor, uplink } = parts
   const stopping = new AbortController()
-  const timekeeper = createTimekeeper({
-    ...parts,
-    bootName: parts.random().toString(36).slice(2),
-    stamps: store.contents.place.stamps,
-    isRecorded: sensor.canWait,
-  })
-  let group: Sighted[] = []
-  let { position } = store.contents.place
-  let keptPosition = position
-  let flushTimer: NodeJS.Timeout | undefined
-  let flushing: Promise<void> = Promise.resolve()
-  let loading = false
-  let sensorEnded = false
-  let kept = 0
-  let settled = 0
-  let newest: Observation | undefined
   let fail: (error: unknown) => void = () => undefined
   const failed = new Promise<never>((_, reject) => {
     fail = reject
   })
+  let main = openLane(parts.opened, 1)
+  let salvage: (MainLane & { folder: Salvage }) | undefined
+  /** Messages of each lane have numbers of their own. */
+  let lanes = 1
+  const timekeeper = createTimekeeper({
+    ...parts,
+    bootName: parts.random().toString(36).slice(2),
+    stamps: main.store.contents.place.stamps,
+    isRecorded: sensor.canWait,
+  })
+  let group: Sighted[] = []
+  /** Readings that memory had no room for while the disk took nothing, right before the group. */
+  let lost = 0
+  let { position } = main.store.contents.place
+  let keptPosition = position
+  let flushTimer: NodeJS.Timeout | undefined
+  let flushing: Promise<void> = Promise.resolve()
+  /** The flush that has not begun yet; it takes everything there is by then. */
+  let nextFlush: Promise<void> | undefined
+  let sensorEnded = false
+  let kept = 0
+  let settled = 0
+  let newest: Observation | undefined
   let room: (() => void) | undefined
 
   async function sample(): Promise<void> {
@@ -114,54 +136,88 @@ export function startAgent(parts: AgentParts): Agent {
       position = chunk.position
       // A chunk of several is a group already.
       const isGroup = chunk.observations.length > 1 || group.length >= parts.flushReadings
-      if (isGroup || parts.flushEveryMs === 0) await flush()
-      else flushTimer ??= setTimeout(() => flush().catch(fail), parts.flushEveryMs)
+      if (!isGroup && parts.flushEveryMs > 0)
+        flushTimer ??= setTimeout(() => flush().catch(fail), parts.flushEveryMs)
+      else if (sensor.canWait) await flush()
+      else flush().catch(fail)
       if (sensor.canWait) await roomForMore()
+      else forgetExcess()
     }
     await flush()
     sensorEnded = !signal.aborted
+  }
+
+  /** A disk that takes nothing does not stop the counting: the newest are held, and the oldest of them told as lost. */
+  function forgetExcess(): void {
+    const excess = group.length - heldReadingsMax
+    if (excess <= 0) return
+    if (lost === 0) log.error('readings.lost', { reason: 'disk_full', held: heldReadingsMax })
+    group.splice(0, excess)
+    lost += excess
   }
 
   /** Makes the group durable; one at a time. */
   function flush(): Promise<void> {
     clearTimeout(flushTimer)
     flushTimer = undefined
-    flushing = flushing.then(async () => {
-      if (group.length === 0) return
+    if (nextFlush !== undefined) return nextFlush
+    nextFlush = inTurn(async () => {
+      nextFlush = undefined
+      if (group.length === 0 && lost === 0) return
       const { taken, stamps } = timekeeper.stamp(group)
+      const before = lost
       group = []
-      await append(outbox.keep(taken, { position, stamps }))
+      lost = 0
+      await trusting(() => append(main.outbox.keep(taken, { position, stamps }, before)))
     })
+    return nextFlush
+  }
+
+  function inTurn(work: () => Promise<void>): Promise<void> {
+    flushing = flushing.then(work)
     return flushing
+  }
+
+  /** Does it again in a new outbox when the one there was turns out not to be as it was written. */
+  async function trusting(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!isFleetError(error, 'outbox.corrupt')) throw error
+      await startOver()
+      await work()
+    }
   }
 
   /** Certificates and tokens are judged by the time, so nobody is called before it is known. */
   async function connect(): Promise<void> {
     await parts.sync.whenSynced(stopping.signal)
     if (!parts.sync.isSynced) return
-    uplink.start({ onConnected: pump, onSettled, onDisconnected: () => outbox.fail() })
-    await date()
+    uplink.start({
+      onConnected: pump,
+      onSettled,
+      onDisconnected() {
+        main.lane.fail()
+        salvage?.lane.fail()
+      },
+    })
+    await inTurn(() => trusting(() => date(main)))
+    await inTurn(sendSalvage)
     pump()
   }
 
-  /** In the turn of a flush. */
-  function date(): Promise<void> {
-    flushing = flushing.then(async () => {
-      const dated = await dateUndated({
-        outbox,
-        store,
-        timekeeper,
-        position: keptPosition,
-        write: (run) => write(run),
-      })
-      if (dated.readings > 0) log.info('readings.dated', { epoch: outbox.epoch, ...dated })
-    })
-    return flushing
+  async function date({ outbox, store }: MainLane): Promise<void> {
+    const write = (run: Append) => persist(store, run, enoughRoom, undefined)
+    const dated = await dateUndated({ outbox, store, timekeeper, position: keptPosition, write })
+    if (dated.readings > 0) log.info('readings.dated', { epoch: outbox.epoch, ...dated })
   }
 
   async function append(next: Append): Promise<void> {
-    const dropped = next.overflowBytes > 0 ? await makeRoom(next.overflowBytes) : []
-    await write(next, dropped)
+    const { outbox, store } = main
+    const { thinFrom = next.thinFrom, ...made } =
+      next.overflowBytes > 0 ? await makeRoom(main, parts.limits.whenFull, next, log) : { ...enoughRoom }
+    const isTold = made.deleted.length > 0 || next.isTold
+    await persist(store, { ...next, thinFrom }, made, isTold ? outbox.notes() : undefined)
     keptPosition = next.place.position
     outbox.committed(next)
     kept += next.records.length
@@ -170,69 +226,107 @@ export function startAgent(parts: AgentParts): Agent {
   }
 
   /** Resolves when it is durable, however long the disk cannot be written. */
-  async function write(next: Append, dropped: readonly number[] = []): Promise<void> {
+  async function persist(
+    store: OutboxStore,
+    next: Append,
+    made: Room,
+    notes: Notes | undefined,
+  ): Promise<void> {
     const backoff = createBackoff({ minMs: 1000, maxMs: writeRetryMaxMs, random: parts.random })
-    for (let written = false; !written; ) {
+    for (let isReported = false; ; isReported = true) {
       try {
-        await store.append(next, dropped, outbox.notes())
-        written = true
+        await store.append(next, made, notes)
+        if (isReported) log.info('outbox.recovered')
+        return
       } catch (error) {
-        if (stopping.signal.aborted) throw error
-        log.error('outbox.unavailable', { error })
+        if (stopping.signal.aborted || isFleetError(error, 'outbox.corrupt')) throw error
+        if (!isReported) log.error('outbox.unavailable', { error })
         await clock.until(clock.nowMs() + backoff.next(), stopping.signal)
       }
     }
   }
 
-  async function makeRoom(bytes: number): Promise<readonly number[]> {
-    const fromSeq = outbox.droppableFrom
-    const dropped = outbox.drop(fromSeq, await store.oldest(fromSeq, bytes))
-    if (dropped.length > 0)
-      log.warn('outbox.dropped', {
-        epoch: outbox.epoch,
-        readings: dropped.length,
-        fromSeq: dropped[0],
-        toSeq: dropped.at(-1),
-      })
-    return dropped
-  }
-
   async function roomForMore(): Promise<void> {
-    while (outbox.queuedBytes >= parts.limits.bytesMax / 2 && !stopping.signal.aborted) {
+    while (main.outbox.queuedBytes >= parts.limits.bytesMax / 2 && !stopping.signal.aborted) {
       await new Promise<void>((resolve) => {
         room = resolve
       })
     }
   }
 
-  /** Sends what the window allows, and reads ahead what it will allow next. */
-  function pump(): void {
-    if (!uplink.isConnected || stopping.signal.aborted) return
-    for (let message = outbox.take(); message !== undefined; message = outbox.take())
-      uplink.send(message.id, message.payload)
-    const want = outbox.wants()
-    if (want === undefined || loading) return
-    loading = true
-    store
-      .load(want)
-      .then((records) => {
-        outbox.loaded(want, records)
-        loading = false
-        pump()
+  function openLane({ store, setAside }: OpenedOutbox, firstId: number): MainLane {
+    const outbox = new Outbox(store.contents, parts.limits, firstId)
+    if (setAside !== undefined)
+      log.error('outbox.corrupt', {
+        movedTo: setAside,
+        epoch: outbox.epoch,
+        previous: store.contents.previous,
       })
-      .catch(fail)
+    const onCorrupt = () => {
+      inTurn(async () => {
+        if (main.outbox === outbox) await startOver()
+      }).catch(fail)
+    }
+    return { outbox, store, lane: createLane({ outbox, store, uplink, log, onCorrupt, onBroken: fail }) }
+  }
+
+  /** The outbox is not as it was written: another takes its place, and what can be read of it is sent beside. */
+  async function startOver(): Promise<void> {
+    main.lane.stop()
+    await main.store.close()
+    main = openLane(await parts.folder.open(true), ++lanes * laneIds)
+    await sendSalvage()
+  }
+
+  /** Sends what was set aside, one outbox after the other. */
+  async function sendSalvage(): Promise<void> {
+    if (salvage !== undefined || !parts.sync.isSynced || stopping.signal.aborted) return
+    try {
+      const folder = await parts.folder.nextSalvage()
+      if (folder !== undefined) await sendFrom(folder)
+    } catch (error) {
+      // It lies where it lay, and the next start tries again.
+      log.error('outbox.not_salvaged', { error })
+    }
+  }
+
+  async function sendFrom(folder: Salvage): Promise<void> {
+    const { store } = folder
+    const outbox = new Outbox(store.contents, { ...parts.limits, windowMessages: 1 }, ++lanes * laneIds)
+    const lane = createLane({ outbox, store, uplink, log, onCorrupt: () => undefined, onBroken: fail })
+    salvage = { outbox, store, lane, folder }
+    log.info('outbox.salvaging', { dir: folder.dir, epoch: outbox.epoch })
+    await date(salvage)
+    lane.pump()
+    endSalvage()
+  }
+
+  function endSalvage(): void {
+    if (salvage?.outbox.isDrained !== true) return
+    const { folder, outbox } = salvage
+    inTurn(async () => {
+      await folder.done()
+      log.info('outbox.salvaged', { dir: folder.dir, epoch: outbox.epoch })
+      salvage = undefined
+      await sendSalvage()
+    }).catch(fail)
+  }
+
+  function pump(): void {
+    if (stopping.signal.aborted) return
+    main.lane.pump()
+    salvage?.lane.pump()
   }
 
   function onSettled(id: number): void {
-    const done = outbox.settle(id)
-    if (done === undefined) return
-    settled += done.sequences.length
-    store.forget(done.sequences, done.notesChanged ? outbox.notes() : undefined).catch((error: unknown) => {
-      // What could not be deleted is sent again after a restart, and recognised.
-      log.error('outbox.unavailable', { error })
-    })
+    const readings = main.lane.settle(id)
+    if (readings === undefined) {
+      salvage?.lane.settle(id)
+      endSalvage()
+      return
+    }
+    settled += readings
     room?.()
-    pump()
   }
 
   async function stop(): Promise<void> {
@@ -240,14 +334,18 @@ export function startAgent(parts: AgentParts): Agent {
     room?.()
     await Promise.allSettled([sampling, connecting]) // `done` has told
     await flush().catch(() => undefined)
+    main.lane.stop()
+    salvage?.lane.stop()
     const endMs = clock.monotonicMs() + settleOnStopMs
-    while (uplink.isConnected && outbox.inFlight > 0 && clock.monotonicMs() < endMs)
+    while (uplink.isConnected && main.outbox.inFlight > 0 && clock.monotonicMs() < endMs)
       await new Promise((resolve) => setTimeout(resolve, settleCheckMs))
     await uplink.stop()
-    await store.close()
+    await salvage?.store.close()
+    await main.store.close()
   }
 
   async function state(): Promise<AgentState> {
+    const { outbox, store } = main
     const want = { fromSeq: 0, toSeq: outbox.nextSeq, limit: 1 }
     // One that is not dated yet has no age.
     const [oldest] = outbox.queued === 0 ? [] : await store.load(want)
@@ -267,12 +365,6 @@ export function startAgent(parts: AgentParts): Agent {
     return newest.sensor ?? (newest.occupied === null ? 'silent' : 'ok')
   }
 
-  if (store.setAside !== undefined)
-    log.error('outbox.corrupt', {
-      movedTo: store.setAside,
-      epoch: outbox.epoch,
-      previous: store.contents.previous,
-    })
   const connecting = connect()
   connecting.catch(fail)
   const sampling = sample()
@@ -290,8 +382,8 @@ export function startAgent(parts: AgentParts): Agent {
       connected: uplink.isConnected,
       kept,
       settled,
-      queued: outbox.queued,
-      finished: sensorEnded && outbox.isEmpty,
+      queued: main.outbox.queued,
+      finished: sensorEnded && main.outbox.isEmpty,
     }),
     state,
     sensorState,

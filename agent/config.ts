@@ -24,10 +24,18 @@ export const agentSettings = Type.Object({
   }),
   outboxDir: Type.String({ default: 'outbox', description: 'folder of readings that are not settled yet' }),
   outboxBytesMax: Count(
-    'bytes of readings kept at most; beyond it the oldest are dropped, and reported',
+    'bytes of readings kept at most; beyond it some are let go of, and reported',
     256 * 1024 * 1024,
     1024 * 1024,
     2 ** 40,
+  ),
+  outboxWhenFull: Type.Union(
+    [Type.Literal('thin_oldest'), Type.Literal('drop_oldest'), Type.Literal('stop')],
+    {
+      default: 'thin_oldest',
+      description:
+        'which ones: thin_oldest (every second of the older half), drop_oldest, stop (the new ones)',
+    },
   ),
   brokerUrl: Type.Optional(
     Type.String({ description: 'mqtts://host:port; absent: as the credential file says' }),

@@ -18,7 +18,7 @@ import { openControl, type Snapshot, socketOf } from './control.ts'
 import { createDownlink } from './downlink.ts'
 import { type Identity, readIdentity } from './identity.ts'
 import { createLink } from './link.ts'
-import { openOutboxStore } from './outbox-store.ts'
+import { createOutboxFolder } from './outbox-salvage.ts'
 import type { Remote } from './remote.ts'
 import { rotateCredential } from './rotation.ts'
 import { createTicks, isSchedule } from './schedule.ts'
@@ -117,8 +117,10 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
     lookEveryMs: credentialLookMs,
     log,
   })
+  const folder = createOutboxFolder(config.outboxDir, { newEpoch: parts.newEpoch, nowMs: clock.nowMs })
   const agent = startAgent({
-    store: await openOutboxStore(config.outboxDir, { newEpoch: parts.newEpoch, nowMs: clock.nowMs }),
+    opened: await folder.open(),
+    folder,
     uplink: link,
     sensor,
     ticks: options.ticks ?? ((signal) => createTicks(cron, signal)),
@@ -127,7 +129,11 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
     sync: options.sync,
     random,
     log,
-    limits: { windowMessages: config.windowMessages, bytesMax: config.outboxBytesMax },
+    limits: {
+      windowMessages: config.windowMessages,
+      bytesMax: config.outboxBytesMax,
+      whenFull: config.outboxWhenFull,
+    },
     flushReadings: config.flushReadings,
     flushEveryMs: config.flushEveryMs,
   })

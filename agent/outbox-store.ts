@@ -2,15 +2,17 @@
  * The outbox on disk (LevelDB): what was appended survives a power cut, what was settled is forgotten lazily.
  * An append is one synced batch of readings, next sequence, sensor position and drops, so they can never disagree.
  * Deletions are not synced: losing one sends a reading again, which ingest recognises.
- * It decides nothing; the rules are in `outbox.ts`.
+ * It decides nothing; the rules are in `outbox.ts`. What cannot be read any more goes to `outbox-salvage.ts`.
  *
  * Keys: `m/…` for what is known of the outbox, `r/` and the sequence in 14 hex digits for readings.
  */
-import { mkdir, readdir, rename } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { type Epoch, parseEpoch } from '../core/contract/device.ts'
-import { FleetError } from '../core/contract/errors.ts'
+import { FleetError, isFleetError } from '../core/contract/errors.ts'
 import type { DroppedRange } from '../core/contract/payload.ts'
+import { type Change, isSoundLog, isSoundTable, readLog, readManifest, readTable } from './leveldb-files.ts'
 import {
   type Append,
   flightSpanMax,
@@ -19,26 +21,35 @@ import {
   type OutboxRecord,
   type PreviousEpoch,
   type ReadAhead,
+  type Room,
 } from './outbox.ts'
+import {
+  decodeNote,
+  decodeRecord,
+  encodeNote,
+  encodeRecord,
+  everyReading,
+  readingKey,
+  seqOfKey,
+} from './outbox-format.ts'
+import { openWitness, readTestimony, type Testimony, type Witness } from './outbox-witness.ts'
 import { noStamps } from './stamps.ts'
 
 /** Every verb takes its turn: what is called first has happened first. */
 export interface OutboxStore {
   /** What was found at opening. */
   readonly contents: OutboxContents
-  /** The folder a database that could not be read was moved to, when that happened at opening. */
-  readonly setAside: string | undefined
   /**
-   * Resolves when all of it is durable; nothing of it is there when it rejects.
-   * @param dropped sequences to delete in the same step
-   * @throws FleetError `outbox.unavailable`
+   * Resolves when all of it is durable; whether it is, when it rejects, is not known: write it again.
+   * @param notes undefined: as they were
+   * @throws FleetError `outbox.unavailable`; `outbox.corrupt`
    */
-  append(append: Append, dropped: readonly number[], notes: Notes): Promise<void>
+  append(append: Append, room: Room, notes: Notes | undefined): Promise<void>
   /** Deletes what is settled, some time soon. */
   forget(sequences: readonly number[], notes: Notes | undefined): Promise<void>
-  /** The readings of a range, ascending. */
+  /** The readings of a range, ascending. @throws FleetError `outbox.corrupt` when one is not as it was written */
   load(range: ReadAhead): Promise<OutboxRecord[]>
-  /** The oldest readings from a sequence on, until together they have `bytes`. */
+  /** The oldest readings from a sequence on, until together they have `bytes`. @throws as `load` */
   oldest(fromSeq: number, bytes: number): Promise<OutboxRecord[]>
   close(): Promise<void>
 }
@@ -47,207 +58,357 @@ type Database = ClassicLevel<string, string>
 type Operation = { type: 'put'; key: string; value: string } | { type: 'del'; key: string }
 
 /** What every append writes anew. */
-type Head = Pick<Append, 'nextSeq' | 'place' | 'undatedFrom'>
+type Head = Pick<Append, 'nextSeq' | 'place' | 'undatedFrom' | 'thinFrom'>
 
-const keys = { epoch: 'm/epoch', next: 'm/next', dropped: 'm/dropped', previous: 'm/previous' } as const
-const readingKey = (seq: number) => `r/${seq.toString(16).padStart(14, '0')}`
-const seqOfKey = (key: string) => Number.parseInt(key.slice(2), 16)
-const everyReading = { gte: 'r/', lt: 'r0' } as const
-/** A device's queue is small and read once, in order: LevelDB's defaults (8 MB cache, 4 MB buffers) are for other uses. */
-const databaseOptions = { cacheSize: 512 * 1024, writeBufferSize: 1024 * 1024, maxOpenFiles: 64 } as const
+const keys = { epoch: 'm/epoch', head: 'm/head', dropped: 'm/dropped', previous: 'm/previous' } as const
+/**
+ * A device's queue is small and read once, in order: LevelDB's defaults (8 MB cache, 4 MB buffers) are for other uses.
+ * Mostly it lies in the log, which is never compressed; tables that are not can be checked and read by ourselves.
+ */
+const databaseOptions = {
+  cacheSize: 512 * 1024,
+  writeBufferSize: 1024 * 1024,
+  maxOpenFiles: 64,
+  compression: false,
+} as const
 
 /**
- * Opens the outbox, or makes a new one with a new epoch. A database that cannot be read is renamed to
- * `<dir>.corrupt-<time>`, and the new epoch names it as its predecessor when that much could be recovered.
- * @param newEpoch 64 random bits
- * @throws FleetError `store.locked`, `outbox.unavailable`
+ * Opens the outbox, or makes a new one with a new epoch.
+ * @throws FleetError `store.locked`, `outbox.unavailable`; `outbox.corrupt` when it cannot be trusted as a whole
  */
 export async function openOutboxStore(
   dir: string,
-  options: { newEpoch: () => Epoch; nowMs: () => number },
+  begin: { newEpoch: () => Epoch; previous: PreviousEpoch | undefined },
 ): Promise<OutboxStore> {
-  let db: Database | undefined
+  const { db, witness } = await openBoth(dir)
   try {
-    db = await openDatabase(dir)
-    const contents = (await readContents(db)) ?? (await begin(db, options.newEpoch(), undefined))
-    return createStore(db, contents, undefined)
+    const contents = await readContents(db)
+    // A witness that saw an epoch which the database knows nothing of: that one is gone.
+    if (contents === undefined && witness.testimony === undefined)
+      return createStore(dir, { db, witness }, await start(db, witness, begin))
+    const { testimony } = witness
+    if (
+      contents === undefined ||
+      (testimony?.epoch === contents.epoch && testimony.nextSeq > contents.nextSeq)
+    )
+      throw corrupt('sequences were given away that it knows nothing of')
+    if (testimony?.epoch !== contents.epoch) witness.begin(contents.epoch)
+    return createStore(dir, { db, witness }, contents)
   } catch (error) {
-    await db?.close()
-    if (!isCorruption(error)) throw error
+    witness.close()
+    await db.close()
+    throw faultOf(error, `the outbox ${dir} cannot be read`)
   }
-  const setAside = `${dir}.corrupt-${new Date(options.nowMs()).toISOString().replace(/[:.]/g, '-')}`
-  await rename(dir, setAside)
-  const previous = await recoverEpoch(setAside)
-  const fresh = await openDatabase(dir)
-  return createStore(fresh, await begin(fresh, options.newEpoch(), previous), setAside)
 }
 
-function createStore(db: Database, contents: OutboxContents, setAside: string | undefined): OutboxStore {
+/** The readings of a range. @throws FleetError `outbox.corrupt` */
+async function loadRange(db: Database, { fromSeq, toSeq, limit }: ReadAhead): Promise<OutboxRecord[]> {
+  const range = { gte: readingKey(fromSeq), lt: readingKey(toSeq), limit, fillCache: false }
+  const entries = await db.iterator(range).all()
+  return entries.map(recordOf)
+}
+
+/**
+ * Makes an outbox of what can be read of another, whose files stay as they are: the same epoch, readings and notes,
+ * with holes for what cannot be read.
+ * @returns false when not even its epoch can be read
+ */
+export async function rebuildOutbox(from: string, to: string): Promise<boolean> {
+  await mkdir(to, { mode: 0o700 })
+  const db: Database = new ClassicLevel(to, databaseOptions)
+  await db.open()
+  const witness = openWitness(to)
+  try {
+    for (const name of (await readdir(from)).sort()) {
+      const read = name.endsWith('.ldb') ? readTable : name.endsWith('.log') ? readLog : undefined
+      if (read !== undefined) await take(db, read(await readFile(join(from, name))))
+    }
+    return await finish(db, witness, readTestimony(from))
+  } finally {
+    witness.close()
+    await db.close()
+  }
+}
+
+const changesAtOnce = 500
+
+/** Puts changes where no later one of the same key is; with when they were made, until all are there. */
+async function take(db: Database, changes: readonly Change[]): Promise<void> {
+  for (let from = 0; from < changes.length; from += changesAtOnce) {
+    const newest = new Map<string, Change>()
+    for (const change of changes.slice(from, from + changesAtOnce))
+      if ((newest.get(change.key)?.at ?? -1) < change.at) newest.set(change.key, change)
+    const known = await db.getMany([...newest.keys()])
+    const later = [...newest.values()].filter(({ at }, i) => at > Number(known[i]?.split(' ', 1)[0] ?? -1))
+    await db.batch(
+      later.map(({ key, value, at }) => ({ type: 'put', key, value: `${at} ${value ?? ''}` })),
+      { sync: false },
+    )
+  }
+}
+
+/** Leaves what is as it was written. */
+async function finish(db: Database, witness: Witness, testimony: Testimony | undefined): Promise<boolean> {
+  const known: Partial<Record<string, unknown>> = {}
+  let nextSeq = testimony?.nextSeq ?? 0
+  let operations: Operation[] = []
+  for await (const [key, stored] of db.iterator()) {
+    const value = stored.slice(stored.indexOf(' ') + 1)
+    const record = decodeRecord(key, value)
+    if (key.startsWith('m/')) known[key] = value === '' ? undefined : decodeNote(key, value)
+    if (record !== undefined) nextSeq = Math.max(nextSeq, record.seq + 1)
+    operations.push(record === undefined ? { type: 'del', key } : { type: 'put', key, value })
+    if (operations.length < changesAtOnce) continue
+    await db.batch(operations, { sync: false })
+    operations = []
+  }
+  const head = known[keys.head] as Head | undefined
+  const epoch = testimony?.epoch ?? parseEpoch(known[keys.epoch])
+  if (epoch === undefined) return false
+  nextSeq = Math.max(nextSeq, head?.nextSeq ?? 0)
+  const place = { position: undefined, stamps: head?.place.stamps ?? noStamps }
+  // Where the undated began is not known: all are looked at. And all are counted, as if it had been thinned.
+  const undatedFrom = head === undefined ? 0 : head.undatedFrom
+  const dropped = (known[keys.dropped] as DroppedRange[] | undefined) ?? []
+  const previous = known[keys.previous] as PreviousEpoch | undefined
+  operations.push(
+    put(keys.epoch, epoch),
+    put(keys.head, { nextSeq, place, undatedFrom, thinFrom: 0 }),
+    ...noteOperations({ dropped, previous }),
+  )
+  await db.batch(operations, { sync: true })
+  witness.begin(epoch)
+  witness.see(nextSeq)
+  return true
+}
+
+function createStore(
+  dir: string,
+  opened: { db: Database; witness: Witness },
+  contents: OutboxContents,
+): OutboxStore {
+  const { witness } = opened
+  let db: Database | undefined = opened.db
+  /** LevelDB may have left half a record at the end of its log; what is written behind it would be lost. */
+  let isTorn = false
   let turn: Promise<unknown> = Promise.resolve()
+  let closed: Promise<void> | undefined
   /** LevelDB runs calls on a thread pool in any order; a read must see the deletions asked for before it. */
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = turn.then(work)
+  function inTurn<T>(kind: 'read' | 'write', work: (db: Database) => Promise<T>): Promise<T> {
+    const result = turn.then(async () => {
+      if (db === undefined || (isTorn && kind === 'write')) await reopen()
+      try {
+        return await work(db as Database) // reopened, or it has thrown
+      } catch (error) {
+        throw faultOf(error, `the outbox cannot be ${kind === 'read' ? 'read' : 'written'}`)
+      }
+    })
     turn = result.catch(() => undefined) // the caller has the error; the next in turn goes on
     return result
   }
+  async function reopen(): Promise<void> {
+    await db?.close()
+    db = undefined
+    db = await openDatabase(dir)
+    isTorn = false
+  }
   const write = (operations: Operation[], sync: boolean) =>
-    inTurn(() =>
-      db.batch(operations, { sync }).catch((error: unknown) => {
-        throw unavailable('the outbox cannot be written', error)
+    inTurn('write', (database) =>
+      database.batch(operations, { sync }).catch((error: unknown) => {
+        isTorn = true
+        throw error
       }),
     )
+  const deletions = (sequences: readonly number[]) =>
+    sequences.map((seq) => ({ type: 'del' as const, key: readingKey(seq) }))
 
   return {
     contents,
-    setAside,
-    append(append, dropped, notes) {
-      return write(
+    async append(append, room, notes) {
+      const records = [...append.records, ...room.rewritten]
+      await write(
         [
-          ...append.records.map(({ seq, json }) => ({
-            type: 'put' as const,
-            key: readingKey(seq),
-            value: json,
-          })),
-          putHead(append),
-          ...dropped.map((seq) => ({ type: 'del' as const, key: readingKey(seq) })),
-          ...(dropped.length === 0 ? [] : noteOperations(notes)),
+          ...deletions(room.deleted),
+          ...records.map((record) => ({ type: 'put' as const, ...encodeRecord(record) })),
+          put(keys.head, headOf(append)),
+          ...(notes === undefined ? [] : noteOperations(notes)),
         ],
         true,
       )
+      witness.see(append.nextSeq)
     },
-    forget(sequences, notes) {
-      return write(
-        [
-          ...sequences.map((seq) => ({ type: 'del' as const, key: readingKey(seq) })),
-          ...(notes === undefined ? [] : noteOperations(notes)),
-        ],
-        false,
-      )
-    },
-    load({ fromSeq, toSeq, limit }) {
-      return inTurn(async () => {
-        const entries = await db
-          .iterator({ gte: readingKey(fromSeq), lt: readingKey(toSeq), limit, fillCache: false })
-          .all()
-        return entries.map(([key, json]) => ({ seq: seqOfKey(key), json }))
-      })
-    },
-    oldest(fromSeq, bytes) {
-      return inTurn(async () => {
+    forget: (sequences, notes) =>
+      write([...deletions(sequences), ...(notes === undefined ? [] : noteOperations(notes))], false),
+    load: (range) => inTurn('read', (database) => loadRange(database, range)),
+    oldest: (fromSeq, bytes) =>
+      inTurn('read', async (database) => {
         const records: OutboxRecord[] = []
         let found = 0
-        for await (const [key, json] of db.iterator({ gte: readingKey(fromSeq), lt: everyReading.lt })) {
+        const range = { gte: readingKey(fromSeq), lt: everyReading.lt, fillCache: false }
+        for await (const entry of database.iterator(range)) {
           if (found >= bytes) break
-          found += json.length
-          records.push({ seq: seqOfKey(key), json })
+          const record = recordOf(entry)
+          found += record.json.length
+          records.push(record)
         }
         return records
+      }),
+    close() {
+      closed ??= turn.then(async () => {
+        witness.close()
+        await db?.close()
       })
+      return closed
     },
-    close: () => inTurn(() => db.close()),
   }
 }
 
-async function openDatabase(dir: string): Promise<Database> {
+async function openBoth(dir: string): Promise<{ db: Database; witness: Witness }> {
   await mkdir(dir, { recursive: true, mode: 0o700 }).catch((error) => {
     throw unavailable(`${dir} cannot be made`, error)
   })
-  const files = await readdir(dir)
-  // LevelDB would take a folder that lost this file for a new one and clear it.
-  if (!files.includes('CURRENT') && files.some((name) => /\.(ldb|log)$/.test(name)))
-    throw new Corrupt('CURRENT is missing')
-  const db: Database = new ClassicLevel(dir, databaseOptions)
+  const db = await openDatabase(dir)
   try {
-    await db.open()
-    return db
+    return { db, witness: openWitness(dir) }
   } catch (error) {
-    const reason = (error as Error).cause ?? error // abstract-level wraps LevelDB's word
-    if (codeOf(reason) === 'LEVEL_LOCKED')
-      throw new FleetError('store.locked', `another agent uses the outbox ${dir}`, { cause: error })
-    if (isCorruption(reason)) throw reason
+    await db.close()
     throw unavailable(`the outbox ${dir} cannot be opened`, error)
   }
 }
 
-/** @returns undefined when the database is new; throws `Corrupt` when it contradicts itself */
+async function openDatabase(dir: string): Promise<Database> {
+  await checkFiles(dir, await readdir(dir))
+  const db: Database = new ClassicLevel(dir, databaseOptions)
+  try {
+    await db.open()
+  } catch (error) {
+    const reason = (error as Error).cause ?? error // abstract-level wraps LevelDB's word
+    if (codeOf(reason) === 'LEVEL_LOCKED')
+      throw new FleetError('store.locked', `another agent uses the outbox ${dir}`, { cause: error })
+    throw faultOf(reason, `the outbox ${dir} cannot be opened`)
+  }
+  return db
+}
+
+/** @throws FleetError `outbox.corrupt` when a file is not as LevelDB wrote it */
+async function checkFiles(dir: string, names: readonly string[]): Promise<void> {
+  // LevelDB would take a folder that lost this file for a new one and clear it.
+  if (!names.includes('CURRENT') && names.some((name) => /\.(ldb|log)$/.test(name)))
+    throw corrupt('CURRENT is missing')
+  if (!names.includes('CURRENT')) return
+  const read = (name: string) =>
+    readFile(join(dir, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') throw corrupt(`${name} is missing`)
+      throw unavailable(`${name} cannot be read`, error)
+    })
+  const manifest = (await read('CURRENT')).toString('latin1').trim()
+  if (!/^MANIFEST-\d+$/.test(manifest)) throw corrupt('CURRENT cannot be read')
+  const { tables, firstLog, isSound } = readManifest(await read(manifest))
+  if (!isSound) throw corrupt('a part of the manifest cannot be read')
+  for (const table of tables.map((number) => `${String(number).padStart(6, '0')}.ldb`))
+    if (!isSoundTable(await read(table))) throw corrupt(`a part of ${table} cannot be read`)
+  for (const log of names.filter((name) => name.endsWith('.log')))
+    if (Number.parseInt(log, 10) >= firstLog && !isSoundLog(await read(log)))
+      throw corrupt(`a part of ${log} cannot be read`)
+}
+
+/** @returns undefined when the database is new; throws `outbox.corrupt` when it contradicts itself */
 async function readContents(db: Database): Promise<OutboxContents | undefined> {
-  const [epochText, nextText, droppedText, previousText] = await db.getMany(Object.values(keys))
+  const { epoch: epochText, head, dropped, previous } = await readNotes(db)
   const [firstKey] = await db.keys({ ...everyReading, limit: 1 }).all()
-  if (epochText === undefined && nextText === undefined && firstKey === undefined) return undefined
+  if (epochText === undefined && head === undefined && firstKey === undefined) return undefined
   const epoch = parseEpoch(epochText)
-  const next = parseJson(nextText) as Partial<Head> | undefined
+  const { nextSeq, place, undatedFrom, thinFrom } = (head ?? {}) as Partial<Head>
   const [last] = await db.iterator({ ...everyReading, reverse: true, limit: 1 }).all()
-  if (epoch === undefined || !isSeq(next?.nextSeq)) throw new Corrupt('epoch or next sequence cannot be read')
-  if (last !== undefined && seqOfKey(last[0]) >= next.nextSeq)
-    throw new Corrupt('a reading is newer than the next sequence')
-  const firstSeq = firstKey === undefined ? next.nextSeq : seqOfKey(firstKey)
-  const queued = await countReadings(db, next.nextSeq)
+  if (epoch === undefined || !isSeq(nextSeq)) throw corrupt('epoch or next sequence cannot be read')
+  if (last !== undefined && recordOf(last).seq >= nextSeq)
+    throw corrupt('a reading is newer than the next sequence')
+  const firstSeq = firstKey === undefined ? nextSeq : seqOfKey(firstKey)
+  if (firstSeq === undefined) throw corrupt('the oldest reading cannot be read')
+  const queued = await countReadings(db, nextSeq, thinFrom !== undefined)
   return {
     epoch,
-    nextSeq: next.nextSeq,
+    nextSeq,
     firstSeq,
     queued,
     // One device's readings are about the same size.
     queuedBytes: queued * (last?.[1].length ?? 0),
-    place: { position: next.place?.position, stamps: next.place?.stamps ?? noStamps },
-    undatedFrom: next.undatedFrom,
-    dropped: (parseJson(droppedText) as DroppedRange[] | undefined) ?? [],
-    previous: parseJson(previousText) as PreviousEpoch | undefined,
+    place: { position: place?.position, stamps: place?.stamps ?? noStamps },
+    undatedFrom,
+    thinFrom,
+    dropped: (dropped as DroppedRange[] | undefined) ?? [],
+    previous: previous as PreviousEpoch | undefined,
   }
 }
 
-/** Holes lie only within what was in flight, so a look at the oldest keys is enough however long the queue is. */
-async function countReadings(db: Database, nextSeq: number): Promise<number> {
+/** What is known of the outbox. @throws FleetError `outbox.corrupt` when it is not as it was written */
+async function readNotes(db: Database): Promise<Partial<Record<keyof typeof keys, unknown>>> {
+  const notes: Partial<Record<keyof typeof keys, unknown>> = {}
+  for (const [name, key] of Object.entries(keys) as [keyof typeof keys, string][]) {
+    const value = await db.get(key)
+    if (value === undefined) continue
+    notes[name] = decodeNote(key, value)
+    if (notes[name] === undefined) throw corrupt('what is known of the outbox is not as it was written')
+  }
+  return notes
+}
+
+/**
+ * Holes lie only within what was in flight, so a look at the oldest keys is enough however long the queue is; unless it
+ * was thinned, then all are looked at.
+ */
+async function countReadings(db: Database, nextSeq: number, isThinned: boolean): Promise<number> {
+  if (isThinned) {
+    let count = 0
+    const iterator = db.keys(everyReading)
+    for (let some = await iterator.nextv(1000); some.length > 0; some = await iterator.nextv(1000))
+      count += some.length
+    await iterator.close()
+    return count
+  }
   const oldest = await db.keys({ ...everyReading, limit: flightSpanMax }).all()
   const last = oldest.at(-1)
   if (last === undefined || oldest.length < flightSpanMax) return oldest.length
-  return oldest.length + nextSeq - seqOfKey(last) - 1
+  return oldest.length + nextSeq - (seqOfKey(last) ?? nextSeq) - 1
 }
 
-async function begin(
+async function start(
   db: Database,
-  epoch: Epoch,
-  previous: PreviousEpoch | undefined,
+  witness: Witness,
+  { newEpoch, previous }: { newEpoch: () => Epoch; previous: PreviousEpoch | undefined },
 ): Promise<OutboxContents> {
+  const epoch = newEpoch()
   const place = { position: undefined, stamps: noStamps }
-  const head = { nextSeq: 0, place, undatedFrom: undefined }
-  const operations: Operation[] = [{ type: 'put', key: keys.epoch, value: epoch }, putHead(head)]
-  await db.batch([...operations, ...noteOperations({ dropped: [], previous })], { sync: true })
-  return {
-    epoch,
-    ...head,
-    firstSeq: 0,
-    queued: 0,
-    queuedBytes: 0,
-    dropped: [],
-    previous,
-  }
+  const head = { nextSeq: 0, place, undatedFrom: undefined, thinFrom: undefined }
+  const operations = [
+    put(keys.epoch, epoch),
+    put(keys.head, head),
+    ...noteOperations({ dropped: [], previous }),
+  ]
+  await db.batch(operations, { sync: true })
+  witness.begin(epoch)
+  return { epoch, ...head, firstSeq: 0, queued: 0, queuedBytes: 0, dropped: [], previous }
 }
 
-/** What a database that is already set aside still says of its epoch. */
-async function recoverEpoch(dir: string): Promise<PreviousEpoch | undefined> {
-  let db: Database | undefined
-  try {
-    await ClassicLevel.repair(dir)
-    db = await openDatabase(dir)
-    const epoch = parseEpoch(await db.get(keys.epoch))
-    const next = parseJson(await db.get(keys.next)) as { nextSeq?: unknown } | undefined
-    if (epoch === undefined || !isSeq(next?.nextSeq) || next.nextSeq === 0) return undefined
-    return { epoch, lastSeq: next.nextSeq - 1 }
-  } catch {
-    // Beyond recovery: the new epoch begins without naming it.
-    return undefined
-  } finally {
-    await db?.close()
-  }
+function recordOf([key, value]: [string, string]): OutboxRecord {
+  const record = decodeRecord(key, value)
+  if (record === undefined) throw corrupt('a reading is not as it was written')
+  return record
 }
 
-class Corrupt extends Error {}
+function corrupt(message: string, cause?: unknown): FleetError {
+  return new FleetError('outbox.corrupt', message, cause === undefined ? {} : { cause })
+}
 
-function isCorruption(error: unknown): boolean {
-  if (error instanceof Corrupt || codeOf(error) === 'LEVEL_CORRUPTION') return true
-  // A file that CURRENT or the manifest names is gone.
-  return codeOf(error) === 'LEVEL_IO_ERROR' && /No such file/.test((error as Error).message)
+/** What a failure of LevelDB means. */
+function faultOf(error: unknown, message: string): FleetError {
+  if (isFleetError(error)) return error
+  const code = codeOf(error)
+  // An IO error without its file: one that CURRENT or the manifest names is gone.
+  const isCorruption =
+    code === 'LEVEL_CORRUPTION' ||
+    (code === 'LEVEL_IO_ERROR' && /No such file/.test((error as Error).message))
+  return isCorruption ? corrupt(message, error) : unavailable(message, error)
 }
 
 function codeOf(error: unknown): unknown {
@@ -258,28 +419,19 @@ function unavailable(message: string, cause: unknown): FleetError {
   return new FleetError('outbox.unavailable', message, { cause })
 }
 
-function putHead({ nextSeq, place, undatedFrom }: Head): Operation {
-  return { type: 'put', key: keys.next, value: JSON.stringify({ nextSeq, place, undatedFrom }) }
+function headOf({ nextSeq, place, undatedFrom, thinFrom }: Head): Head {
+  return { nextSeq, place, undatedFrom, thinFrom }
+}
+
+function put(key: string, note: unknown): Operation {
+  return { type: 'put', key, value: encodeNote(key, note) }
 }
 
 function noteOperations({ dropped, previous }: Notes): Operation[] {
   return [
-    dropped.length === 0
-      ? { type: 'del', key: keys.dropped }
-      : { type: 'put', key: keys.dropped, value: JSON.stringify(dropped) },
-    previous === undefined
-      ? { type: 'del', key: keys.previous }
-      : { type: 'put', key: keys.previous, value: JSON.stringify(previous) },
+    dropped.length === 0 ? { type: 'del', key: keys.dropped } : put(keys.dropped, dropped),
+    previous === undefined ? { type: 'del', key: keys.previous } : put(keys.previous, previous),
   ]
-}
-
-function parseJson(text: string | undefined): unknown {
-  if (text === undefined) return undefined
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new Corrupt('what is known of the outbox is not JSON', { cause })
-  }
 }
 
 function isSeq(value: unknown): value is number {

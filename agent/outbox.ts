@@ -31,6 +31,8 @@ export interface Place {
 export interface OutboxRecord {
   readonly seq: number
   readonly json: string
+  /** So many right before it were thinned away; it is told together with this one. */
+  readonly thinnedBefore?: number
 }
 
 /** Names the epoch before this one: its database could not be read any more. */
@@ -54,6 +56,8 @@ export interface OutboxContents {
   readonly place: Place
   /** Readings from here on have no stamp yet; undefined: all have. */
   readonly undatedFrom: number | undefined
+  /** Where thinning goes on; undefined: none of what is there was thinned. */
+  readonly thinFrom: number | undefined
   /** Let go of, and not yet known to have been told. */
   readonly dropped: readonly DroppedRange[]
   /** Not yet known to have been told. */
@@ -66,9 +70,21 @@ export interface Append {
   readonly nextSeq: number
   readonly place: Place
   readonly undatedFrom: number | undefined
-  /** What must be dropped first for these to fit, in bytes; 0 mostly. */
+  readonly thinFrom: number | undefined
+  /** What must go first for these to fit, in bytes; 0 mostly. */
   readonly overflowBytes: number
+  /** Readings were let go of with it, and the notes say which. */
+  readonly isTold: boolean
 }
+
+/** What makes room for an append, in the same step. */
+export interface Room {
+  readonly deleted: readonly number[]
+  readonly rewritten: readonly OutboxRecord[]
+}
+
+/** What happens at the byte limit. */
+export type WhenFull = 'thin_oldest' | 'drop_oldest' | 'stop'
 
 /** One message on its way. */
 export interface Outgoing {
@@ -100,9 +116,13 @@ export interface ReadAhead {
 export interface OutboxLimits {
   /** Messages without PUBACK at a time. */
   readonly windowMessages: number
-  /** Beyond this the oldest readings are dropped, and said to be. */
+  /** Beyond this readings are let go of, and said to be: which ones, `whenFull` says. */
   readonly bytesMax: number
+  readonly whenFull: WhenFull
 }
+
+/** Nothing has to go. */
+export const enoughRoom: Room = { deleted: [], rewritten: [] }
 
 /**
  * Sequences between the oldest in flight and the newest at most: holes that PUBACKs in any order leave on disk
@@ -112,7 +132,12 @@ export const flightSpanMax = 32_768
 const readAheadRecords = 4 * payloadReadingsMax
 /** Ranges told in one message; more wait for the next. */
 const droppedPerMessage = 100
-const dropReason = 'outbox_full'
+/** Each may tell of others that were thinned away before it. */
+const readingsPerMessage = payloadReadingsMax - droppedPerMessage
+/** At the byte limit, by policy; and while the disk took nothing and memory was full. */
+const reasons = { full: 'outbox_full', thinned: 'outbox_thinned', unwritten: 'disk_full' } as const
+/** About how large a range is in a message. */
+const rangeBytes = 80
 
 interface Flight {
   readonly sequences: readonly number[]
@@ -134,7 +159,10 @@ export class Outbox {
   /** First of `#ahead` that is not taken yet. */
   #aheadFrom = 0
   readonly #flights = new Map<number, Flight>()
-  #nextId = 1
+  #nextId: number
+  /** What is being read for `wants`; another order since then makes it worthless. */
+  #wanted: ReadAhead | undefined
+  #thinFrom: number | undefined
   /** None from here on is sent. */
   #undatedFrom: number | undefined
   #queued: number
@@ -144,8 +172,11 @@ export class Outbox {
   #previous: PreviousEpoch | undefined
   #previousIsTold = false
 
-  constructor(contents: OutboxContents, limits: OutboxLimits) {
+  /** @param firstId of its messages, which tells them from those of another outbox on the same connection */
+  constructor(contents: OutboxContents, limits: OutboxLimits, firstId = 1) {
     this.epoch = contents.epoch
+    this.#nextId = firstId
+    this.#thinFrom = contents.thinFrom
     this.#limits = limits
     this.#nextSeq = contents.nextSeq
     this.#durableSeq = contents.nextSeq
@@ -187,21 +218,46 @@ export class Outbox {
     return this.#queued === 0 && this.#flights.size === 0 && this.#dropped.length === 0
   }
 
-  /** Gives sequences. One append at a time: the next only after `committed`. */
-  keep(taken: readonly Taken[], place: Place): Append {
-    const records = taken.map((one) => {
-      const seq = this.#nextSeq++
-      if (one.since !== undefined) this.#undatedFrom ??= seq
-      return recordOf(seq, one)
-    })
+  /** Nothing is left that could be read, of an outbox whose readings nobody has counted. */
+  get isDrained(): boolean {
+    const isRead = this.#cursor >= this.#durableSeq && this.#aheadCount === 0
+    return isRead && this.#flights.size === 0 && this.#dropped.length === 0
+  }
+
+  /**
+   * Gives sequences. One append at a time: the next only after `committed`.
+   * @param lost how many were taken before these and had to be forgotten; their sequences say so
+   */
+  keep(taken: readonly Taken[], place: Place, lost = 0): Append {
+    const droppedBefore = this.#droppedReadings
+    this.#letGo(lost, reasons.unwritten)
+    if (this.#queued === 0) this.#thinFrom = undefined
+    const fromSeq = this.#nextSeq
+    const records = taken.map((one, i) => recordOf(fromSeq + i, one))
     const excess = this.#queuedBytes + bytesOf(records) - this.#limits.bytesMax
-    return {
-      records,
-      nextSeq: this.#nextSeq,
-      place,
-      undatedFrom: this.#undatedFrom,
-      overflowBytes: Math.max(0, excess),
+    if (excess > 0 && this.#limits.whenFull === 'stop') {
+      this.#letGo(taken.length, reasons.full)
+      return { ...this.#append([], place, 0), isTold: true }
     }
+    this.#nextSeq += taken.length
+    const undated = taken.findIndex(({ since }) => since !== undefined)
+    if (undated >= 0) this.#undatedFrom ??= fromSeq + undated
+    const isTold = this.#droppedReadings > droppedBefore
+    return { ...this.#append(records, place, Math.max(0, excess)), isTold }
+  }
+
+  #append(records: readonly OutboxRecord[], place: Place, overflowBytes: number): Append {
+    const { undatedFrom, thinFrom } = { undatedFrom: this.#undatedFrom, thinFrom: this.#thinFrom }
+    return { records, nextSeq: this.#nextSeq, place, undatedFrom, thinFrom, overflowBytes, isTold: false }
+  }
+
+  /** The next sequences stand for readings that nobody will have. */
+  #letGo(readings: number, reason: string): void {
+    if (readings === 0) return
+    const fromSeq = this.#nextSeq
+    this.#nextSeq += readings
+    this.#droppedReadings += readings
+    this.#dropped = mergeRanges([...this.#dropped, { fromSeq, toSeq: this.#nextSeq - 1, reason }])
   }
 
   /** Readings without a stamp, to be read from disk and dated in runs; undefined: there are none. */
@@ -218,7 +274,7 @@ export class Outbox {
   date(run: readonly OutboxRecord[], limit: number, place: Place): Append {
     const next = (run.at(-1)?.seq ?? this.#durableSeq) + 1
     const undatedFrom = run.length < limit || next >= this.#durableSeq ? undefined : next
-    return { records: run, nextSeq: this.#nextSeq, place, undatedFrom, overflowBytes: 0 }
+    return { ...this.#append(run, place, 0), undatedFrom }
   }
 
   /** The run is durable: it may be sent. */
@@ -236,20 +292,66 @@ export class Outbox {
    * failed meanwhile, because then older ones have come back.
    * @param fromSeq `droppableFrom` when they were looked up
    * @param oldest every reading from there on, until enough bytes are gone
-   * @returns the sequences to delete in the same step as the append they make room for
+   * @returns what makes room, in the same step as the append
    */
-  drop(fromSeq: number, oldest: readonly OutboxRecord[]): readonly number[] {
-    if (this.droppableFrom < fromSeq) return []
+  drop(fromSeq: number, oldest: readonly OutboxRecord[]): Room {
+    if (this.droppableFrom < fromSeq) return enoughRoom
     const victims = oldest.filter(({ seq }) => seq >= this.droppableFrom)
     const last = victims.at(-1)
-    if (last === undefined) return []
+    if (last === undefined) return enoughRoom
     this.#cursor = Math.max(this.#cursor, last.seq + 1)
     while ((this.#ahead[this.#aheadFrom]?.seq ?? Number.POSITIVE_INFINITY) <= last.seq) this.#aheadFrom++
-    const sequences = victims.map(({ seq }) => seq)
-    this.#dropped = mergeRanges([...this.#dropped, ...rangesOf(sequences)])
-    this.#droppedReadings += sequences.length
+    const ranges = victims.map(({ seq, thinnedBefore = 0 }) => ({
+      fromSeq: seq - thinnedBefore,
+      toSeq: seq,
+      reason: reasons.full,
+    }))
+    this.#dropped = mergeRanges([...this.#dropped, ...ranges])
+    this.#droppedReadings += victims.length
     this.#leave(victims.length, bytesOf(victims))
-    return sequences
+    return { deleted: victims.map(({ seq }) => seq), rewritten: [] }
+  }
+
+  /**
+   * Where to look for readings to thin away: the older half of the queue, from where thinning stands, and from the
+   * oldest again when it is through. Undefined: it is too short for that.
+   */
+  thinnable(limit: number): ReadAhead | undefined {
+    this.#forgetAhead()
+    const middle = this.#cursor + Math.ceil((this.#durableSeq - this.#cursor) / 2)
+    const isThrough = this.#thinFrom === undefined || this.#thinFrom >= middle - 1
+    const fromSeq = isThrough ? this.#cursor : Math.max(this.#cursor, this.#thinFrom ?? 0)
+    return middle - fromSeq < 2 ? undefined : { fromSeq, toSeq: middle, limit }
+  }
+
+  /**
+   * Lets go of every second reading until enough bytes are gone; the one after it will tell. Nothing goes when what was
+   * read is in flight, or when the connection failed meanwhile.
+   * @param run every reading of `want`, or as many as its limit
+   */
+  thin(want: ReadAhead, run: readonly OutboxRecord[], bytes: number): Room & { readonly thinFrom: number } {
+    const deleted: OutboxRecord[] = []
+    const rewritten: OutboxRecord[] = []
+    if (this.droppableFrom > want.fromSeq) return { ...enoughRoom, thinFrom: want.fromSeq }
+    let at = 0
+    for (let freed = 0; at + 1 < run.length && freed < bytes; ) {
+      const [victim, next] = [run[at], run[at + 1]] as [OutboxRecord, OutboxRecord] // within the run
+      const { thinnedBefore = 0 } = next
+      // Between them may be one that is settled; that one must not be told as gone.
+      if (next.seq - thinnedBefore - 1 !== victim.seq) {
+        at++
+        continue
+      }
+      deleted.push(victim)
+      rewritten.push({ ...next, thinnedBefore: thinnedBefore + 1 + (victim.thinnedBefore ?? 0) })
+      freed += victim.json.length
+      at += 2
+    }
+    this.#thinFrom = run[at]?.seq ?? want.toSeq
+    this.#forgetAhead()
+    this.#droppedReadings += deleted.length
+    this.#leave(deleted.length, bytesOf(deleted))
+    return { deleted: deleted.map(({ seq }) => seq), rewritten, thinFrom: this.#thinFrom }
   }
 
   /** The append is durable: from here on its readings may be sent. */
@@ -270,12 +372,13 @@ export class Outbox {
   wants(): ReadAhead | undefined {
     const toSeq = this.#undatedFrom ?? this.#durableSeq
     if (this.#cursor >= toSeq || this.#aheadCount >= readAheadRecords / 2) return undefined
-    return { fromSeq: this.#cursor, toSeq, limit: readAheadRecords }
+    this.#wanted = { fromSeq: this.#cursor, toSeq, limit: readAheadRecords }
+    return this.#wanted
   }
 
-  /** What was read for `want`. Ignored when the connection failed or readings were dropped since it was asked for. */
+  /** What was read for `want`. Ignored when the connection failed or readings went since it was asked for. */
   loaded(want: ReadAhead, records: readonly OutboxRecord[]): void {
-    if (want.fromSeq !== this.#cursor) return
+    if (want !== this.#wanted || want.fromSeq !== this.#cursor) return
     this.#ahead.push(...records)
     const last = records.at(-1)
     // Fewer than asked for: the rest of the range are holes.
@@ -287,11 +390,10 @@ export class Outbox {
     if (this.#flights.size >= this.#limits.windowMessages) return undefined
     const dropped = this.#dropped.slice(0, droppedPerMessage)
     const previous = this.#previousIsTold ? undefined : this.#previous
-    const notes =
-      (dropped.length === 0 ? '' : `,"dropped":${JSON.stringify(dropped)}`) +
-      (previous === undefined ? '' : `,"previous":${JSON.stringify(previous)}`)
+    const notes = previous === undefined ? '' : `,"previous":${JSON.stringify(previous)}`
     const head = `{"v":1,"epoch":"${this.epoch}","readings":[`
-    const records = this.#takeAhead(payloadBytesMax - head.length - notes.length - ']}'.length)
+    const frame = head.length + notes.length + ']}'.length
+    const records = this.#takeAhead(payloadBytesMax - frame - rangeBytes * (dropped.length + 1))
     if (records.length === 0 && (dropped.length === 0 || this.#cursor < this.#durableSeq)) return undefined
 
     const id = this.#nextId++
@@ -303,7 +405,9 @@ export class Outbox {
       dropped,
       tellsPrevious: previous !== undefined,
     })
-    return { id, payload: `${head}${records.map(({ json }) => json).join(',')}]${notes}}` }
+    const ranges = [...dropped, ...thinnedOf(records)]
+    const told = ranges.length === 0 ? '' : `,"dropped":${JSON.stringify(ranges)}`
+    return { id, payload: `${head}${records.map(({ json }) => json).join(',')}]${told}${notes}}` }
   }
 
   /** PUBACK. @returns undefined for a message that is not in flight (any more) */
@@ -323,9 +427,16 @@ export class Outbox {
     this.#dropped = mergeRanges([...flights.flatMap(({ dropped }) => dropped), ...this.#dropped])
     this.#previousIsTold = false
     const sequences = flights.flatMap((flight) => flight.sequences.slice(0, 1))
-    this.#cursor = Math.min(this.droppableFrom, ...sequences)
+    this.#forgetAhead()
+    this.#cursor = Math.min(this.#cursor, ...sequences)
+  }
+
+  /** What is not taken is on disk, where it may change. */
+  #forgetAhead(): void {
+    this.#cursor = this.droppableFrom
     this.#ahead = []
     this.#aheadFrom = 0
+    this.#wanted = undefined
   }
 
   /** Everything that is not known to have been told, whether in flight or not. */
@@ -341,9 +452,9 @@ export class Outbox {
   #takeAhead(bytesMax: number): OutboxRecord[] {
     const oldest = this.#oldestInFlight()
     let end = this.#aheadFrom
-    for (let bytes = 0; end < this.#ahead.length && end - this.#aheadFrom < payloadReadingsMax; end++) {
+    for (let bytes = 0; end < this.#ahead.length && end - this.#aheadFrom < readingsPerMessage; end++) {
       const record = this.#ahead[end] as OutboxRecord // end < length
-      bytes += record.json.length + 1
+      bytes += record.json.length + 1 + (record.thinnedBefore === undefined ? 0 : rangeBytes)
       if (bytes > bytesMax || record.seq - oldest >= flightSpanMax) break
     }
     const taken = this.#ahead.slice(this.#aheadFrom, end)
@@ -391,16 +502,22 @@ export function sinceOf({ json }: OutboxRecord): SinceBoot | undefined {
 /** The record with its stamp. */
 export function datedRecord(record: OutboxRecord, stampMs: number, clock: Taken['clock']): OutboxRecord {
   const { since: _, ...observation } = JSON.parse(record.json) as Observation & { since: SinceBoot } // ours, from `recordOf`
-  return recordOf(record.seq, { observation: { ...observation, timestampMs: stampMs }, clock })
+  return {
+    ...record,
+    ...recordOf(record.seq, { observation: { ...observation, timestampMs: stampMs }, clock }),
+  }
 }
 
 function bytesOf(records: readonly OutboxRecord[]): number {
   return records.reduce((sum, { json }) => sum + json.length, 0)
 }
 
-/** @param sequences ascending */
-function rangesOf(sequences: readonly number[]): DroppedRange[] {
-  return mergeRanges(sequences.map((seq) => ({ fromSeq: seq, toSeq: seq, reason: dropReason })))
+function thinnedOf(records: readonly OutboxRecord[]): DroppedRange[] {
+  return records.flatMap(({ seq, thinnedBefore }) =>
+    thinnedBefore === undefined
+      ? []
+      : [{ fromSeq: seq - thinnedBefore, toSeq: seq - 1, reason: reasons.thinned }],
+  )
 }
 
 /** Joins ranges that touch or overlap and have the same reason. */

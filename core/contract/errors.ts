@@ -54,6 +54,7 @@ export const errorCodes = {
     'enrolment was stopped before it was done; it goes on when it is run again',
   ],
   'agent.unavailable': ['unavailable', 'the agent does not run, or does not answer'],
+  'outbox.corrupt': ['unavailable', 'the outbox is not as it was written; what can be read of it is saved'],
   'provisioning.unavailable': ['unavailable', 'provisioning does not answer'],
   'issuer.unavailable': ['unavailable', 'the hosted issuer does not answer, or not in time'],
   'device.contended': ['unavailable', 'connections fight over the device’s identity; it is held for a while'],

@@ -1,7 +1,9 @@
 /** Tests that need more than Node: skipped with one line that says what to install, a failure where CI=true. */
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { describe } from 'vitest'
+import { canMount } from './small-disk.ts'
 
 /** Debian packages by the command they bring. */
 const packages = {
@@ -50,6 +52,16 @@ export function describeWithCommand(name: keyof typeof packages): typeof describ
 /** `describe` for tests that need a file, such as a recorded data set. */
 export function describeWithFile(path: string): typeof describe | typeof describe.skip {
   return describeIf(existsSync(path), `needs the file ${path}`)
+}
+
+/** `describe` for tests that need a disk of their own. */
+export function describeWithMount(): typeof describe | typeof describe.skip {
+  const folder = mkdtempSync(join(tmpdir(), 'lotwatch-mount-'))
+  try {
+    return describeIf(canMount(folder), 'needs to mount: run as root')
+  } finally {
+    rmdirSync(folder)
+  }
 }
 
 function describeIf(isThere: boolean, need: string): typeof describe | typeof describe.skip {

@@ -1,9 +1,11 @@
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Agent, type AgentParts, startAgent } from '../../../agent/agent.ts'
 import { readBoot } from '../../../agent/boot.ts'
 import { createSystemClock } from '../../../agent/clock.ts'
-import { openOutboxStore } from '../../../agent/outbox-store.ts'
+import type { WhenFull } from '../../../agent/outbox.ts'
+import { createOutboxFolder } from '../../../agent/outbox-salvage.ts'
 import type { Chunk, Observation, Sensor } from '../../../agent/sensors/sensor.ts'
 import { timeAssumed } from '../../../agent/time-sync.ts'
 import { createUplink } from '../../../agent/uplink.ts'
@@ -17,13 +19,16 @@ import { startTestBroker, startTestIssuer, type TestBroker, type TestIssuer } fr
 
 const deviceId = parseDeviceId('north-1') as DeviceId
 const clock = createSystemClock()
-const limits = { windowMessages: 50, bytesMax: 1024 * 1024 }
+/** Of the first outbox of a test. */
+const firstEpoch = '9f0c3a77d1e2b460'
+const limits = { windowMessages: 50, bytesMax: 1024 * 1024, whenFull: 'drop_oldest' as WhenFull }
 
 let data: ReturnType<typeof makeDataDir>
 let broker: TestBroker
 let issuer: TestIssuer
 let agents: Agent[]
 let lines: string[]
+let epochs: number
 
 beforeEach(async () => {
   data = makeDataDir()
@@ -31,6 +36,7 @@ beforeEach(async () => {
   issuer = await startTestIssuer()
   agents = []
   lines = []
+  epochs = 0
 })
 afterEach(async () => {
   for (const agent of agents) await agent.stop()
@@ -91,11 +97,13 @@ async function start(sensor: Sensor, parts: Partial<AgentParts> = {}): Promise<A
     nowMs: clock.monotonicMs,
     random: Math.random,
   })
+  const folder = createOutboxFolder(join(data.path, 'outbox'), {
+    newEpoch: () => parseEpoch(`9f0c3a77d1e2b46${epochs++}`) as Epoch,
+    nowMs: Date.now,
+  })
   const agent = startAgent({
-    store: await openOutboxStore(join(data.path, 'outbox'), {
-      newEpoch: () => parseEpoch('9f0c3a77d1e2b465') as Epoch,
-      nowMs: Date.now,
-    }),
+    opened: await folder.open(),
+    folder,
     uplink: createUplink({
       deviceId,
       broker: { url: broker.url, audience: 'urn:lotwatch:broker', renewal: 'in_band' },
@@ -206,6 +214,108 @@ describe('agent', () => {
     expect(dropped).toEqual([{ fromSeq: 0, toSeq: (seqs[0] ?? 0) - 1, reason: 'outbox_full' }])
     expect(seqs.at(-1)).toBe(99)
     expect(lines.join('')).toContain('outbox.dropped')
+  })
+
+  it('keeps every second of the oldest when it is full, and tells the store of those between', async () => {
+    broker.connack = 3
+    const told = createToldSensor()
+    const thinning = { ...limits, bytesMax: 4000, whenFull: 'thin_oldest' as const }
+    const agent = await start(told.sensor, { limits: thinning })
+    for (let i = 0; i < 20; i++) {
+      told.tell(...many(i * 10_000, 10))
+      await eventually(() => told.taken > i && agent.progress().kept === 10 * (i + 1))
+    }
+    broker.connack = 0
+    await eventually(() => agent.progress().queued === 0)
+    const seqs = arrived().map(({ seq = -1 }) => seq)
+    const dropped = messages().flatMap((message) => message.dropped ?? [])
+    const gone = dropped.flatMap(({ fromSeq, toSeq }) =>
+      Array.from({ length: toSeq - fromSeq + 1 }, (_, i) => fromSeq + i),
+    )
+    expect([...seqs, ...gone].sort((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, seq) => seq))
+    expect(dropped.every(({ reason }) => reason === 'outbox_thinned')).toBe(true)
+    // Some of the oldest are left, and all of the newest.
+    expect(seqs.filter((seq) => seq < 50).length).toBeGreaterThan(1)
+    expect(seqs.filter((seq) => seq >= 180)).toHaveLength(20)
+  })
+
+  it('keeps the oldest when it is full and is told to stop, and tells the store of what came after', async () => {
+    broker.connack = 3
+    const told = createToldSensor()
+    const agent = await start(told.sensor, { limits: { ...limits, bytesMax: 4000, whenFull: 'stop' } })
+    for (let i = 0; i < 20; i++) told.tell(...many(i * 10_000, 10))
+    await eventually(() => told.taken === 20)
+    const first = agent.progress().queued
+    await agent.stop()
+    broker.connack = 0
+    const again = await start(createToldSensor().sensor, { limits: { ...limits, whenFull: 'stop' } })
+    await eventually(
+      () => again.progress().queued === 0 && messages().some(({ dropped }) => dropped !== undefined),
+    )
+    expect(arrived().map(({ seq }) => seq)).toEqual(Array.from({ length: first }, (_, seq) => seq))
+    expect(messages().flatMap((message) => message.dropped ?? [])).toEqual([
+      { fromSeq: first, toSeq: 199, reason: 'outbox_full' },
+    ])
+  })
+
+  it('sends what can be read of a damaged outbox as what it was, beside the new epoch that names it', async () => {
+    broker.acknowledges = false
+    const told = createToldSensor()
+    const first = await start(told.sensor)
+    told.tell(...many(0, 300))
+    await eventually(() => first.progress().kept === 300)
+    await first.stop()
+    rmSync(join(data.path, 'outbox', 'CURRENT'))
+    broker.published.length = 0
+    broker.acknowledges = true
+
+    const again = createToldSensor()
+    const second = await start(again.sensor)
+    again.tell({ timestampMs: 61_000, occupied: 1 })
+    await eventually(() => second.progress().settled === 1 && arrived().length === 301)
+    const [salvaged, fresh] = [
+      messages().filter(({ epoch }) => epoch === firstEpoch),
+      messages().filter(({ epoch }) => epoch !== firstEpoch),
+    ]
+    expect(salvaged.flatMap(({ readings }) => readings).map(({ seq }) => seq)).toEqual(
+      Array.from({ length: 300 }, (_, seq) => seq),
+    )
+    expect(fresh[0]?.previous).toEqual({ epoch: firstEpoch, lastSeq: 299 })
+    await eventually(() => lines.some((line) => line.includes('outbox.salvaged')))
+    expect(readdirSync(data.path).filter((name) => name.includes('salvage'))).toEqual([])
+  })
+
+  it('begins anew when its outbox turns out to be damaged while it runs, and loses nothing that can be read', async () => {
+    broker.connack = 3
+    const told = createToldSensor()
+    const setup = await start(told.sensor)
+    for (let i = 0; i < 8; i++) told.tell(...many(i * 1000_000, 500))
+    await eventually(() => setup.progress().kept === 4000)
+    await setup.stop()
+    const folder = join(data.path, 'outbox')
+    const opening = createToldSensor()
+    const agent = await start(opening.sensor)
+    // The tables are read when they are needed; LevelDB does not look at their sums.
+    const table = join(folder, readdirSync(folder).find((name) => name.endsWith('.ldb')) ?? '')
+    const content = readFileSync(table)
+    content.fill(0x2a, 60_000, 60_064)
+    writeFileSync(table, content)
+    broker.connack = 0
+    await eventually(() => lines.some((line) => line.includes('outbox.salvaged')), 20_000)
+    opening.tell({ timestampMs: 61_000, occupied: 1 })
+    await eventually(() => agent.progress().settled >= 1 && agent.progress().queued === 0)
+    const old = new Set(
+      messages()
+        .filter(({ epoch }) => epoch === firstEpoch)
+        .flatMap(({ readings }) => readings.map(({ seq }) => seq)),
+    )
+    expect(old.size).toBeGreaterThan(3900)
+    expect(old.size).toBeLessThan(4000)
+    const fresh = messages().find(({ epoch }) => epoch !== firstEpoch)
+    expect(fresh?.previous).toEqual({ epoch: firstEpoch, lastSeq: 3999 })
+    for (const { epoch, readings } of messages())
+      for (const { seq = -1, occupied } of readings)
+        if (epoch === firstEpoch) expect(occupied).toBe(seq % 100)
   })
 
   it('lets a sensor wait that can, and drops nothing', async () => {

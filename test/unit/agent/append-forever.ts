@@ -1,6 +1,6 @@
 /** A device without network, to be killed: keeps and settles as fast as it can, and says what is promised. */
 import { once } from 'node:events'
-import { Outbox } from '../../../agent/outbox.ts'
+import { enoughRoom, Outbox } from '../../../agent/outbox.ts'
 import { openOutboxStore } from '../../../agent/outbox-store.ts'
 import { type Epoch, parseEpoch } from '../../../core/contract/device.ts'
 import { placeOf, takenOf } from './taken.ts'
@@ -15,9 +15,9 @@ export type Said =
 const say = (word: Said) => new Promise((said) => process.send?.(word, said))
 const store = await openOutboxStore(process.argv[2] ?? '', {
   newEpoch: () => parseEpoch('9f0c3a77d1e2b465') as Epoch,
-  nowMs: Date.now,
+  previous: undefined,
 })
-const outbox = new Outbox(store.contents, { windowMessages: 5, bytesMax: 2 ** 30 })
+const outbox = new Outbox(store.contents, { windowMessages: 5, bytesMax: 2 ** 30, whenFull: 'drop_oldest' })
 let next = Number(store.contents.place.position ?? 0)
 // Nothing is said before someone listens.
 const begin = once(process, 'message')
@@ -26,7 +26,7 @@ await begin
 for (let turn = 0; ; turn++) {
   const observations = Array.from({ length: 1 + (turn % 40) }, () => ({ timestampMs: next++, occupied: 1 }))
   const append = outbox.keep(takenOf(observations), placeOf(String(next)))
-  await store.append(append, [], outbox.notes())
+  await store.append(append, enoughRoom, outbox.notes())
   outbox.committed(append)
   await say({ durable: append.nextSeq })
   const want = outbox.wants()

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Outbox } from '../../../agent/outbox.ts'
+import { enoughRoom, Outbox, type OutboxLimits } from '../../../agent/outbox.ts'
 import { type OutboxStore, openOutboxStore } from '../../../agent/outbox-store.ts'
 import { type Epoch, parseEpoch } from '../../../core/contract/device.ts'
 import { buildOptions, root } from '../../../scripts/build.mjs'
@@ -11,7 +11,7 @@ import { eventually, makeDataDir, startProgram } from '../../kit/program.ts'
 import type { Said } from './append-forever.ts'
 import { placeOf, takenOf } from './taken.ts'
 
-const roomy = { windowMessages: 50, bytesMax: 2 ** 30 }
+const roomy: OutboxLimits = { windowMessages: 50, bytesMax: 2 ** 30, whenFull: 'drop_oldest' }
 const everything = { fromSeq: 0, toSeq: 2 ** 40, limit: 1_000_000 }
 const observations = (count: number) =>
   Array.from({ length: count }, (_, i) => ({ timestampMs: 1_763_906_700_000 + i, occupied: i }))
@@ -35,7 +35,7 @@ afterEach(async () => {
 async function open(): Promise<OutboxStore> {
   const store = await openOutboxStore(dir, {
     newEpoch: () => parseEpoch(String(++epochs).padStart(16, '0')) as Epoch,
-    nowMs: () => Date.UTC(2026, 10, 23),
+    previous: undefined,
   })
   stores.push(store)
   return store
@@ -49,14 +49,11 @@ async function close(store: OutboxStore): Promise<void> {
 /** An outbox on disk with `count` readings, closed. */
 async function filled(count: number): Promise<void> {
   const store = await open()
-  await store.append(
-    new Outbox(store.contents, roomy).keep(takenOf(observations(count)), placeOf(`${count} rows`)),
-    [],
-    {
-      dropped: [],
-      previous: undefined,
-    },
+  const append = new Outbox(store.contents, roomy).keep(
+    takenOf(observations(count)),
+    placeOf(`${count} rows`),
   )
+  await store.append(append, enoughRoom, undefined)
   await close(store)
 }
 
@@ -91,13 +88,13 @@ describe('outbox store', () => {
     const outbox = new Outbox(store.contents, { ...roomy, bytesMax: 1 })
     const append = outbox.keep(takenOf(observations(1)), placeOf())
     const oldest = await store.oldest(outbox.droppableFrom, 1)
-    const dropped = outbox.drop(outbox.droppableFrom, oldest)
-    await store.append(append, dropped, outbox.notes())
+    const room = outbox.drop(outbox.droppableFrom, oldest)
+    await store.append(append, room, outbox.notes())
     await close(store)
     expect((await open()).contents).toMatchObject({
-      firstSeq: dropped.length,
+      firstSeq: room.deleted.length,
       nextSeq: 11,
-      dropped: [{ fromSeq: 0, toSeq: dropped.length - 1, reason: 'outbox_full' }],
+      dropped: [{ fromSeq: 0, toSeq: room.deleted.length - 1, reason: 'outbox_full' }],
     })
   })
 
@@ -109,6 +106,27 @@ describe('outbox store', () => {
     expect((await store.oldest(20, 1)).map(({ seq }) => seq)).toEqual([20])
   })
 
+  it('counts what thinning has left, and goes on thinning where it stood', async () => {
+    await filled(1000)
+    const store = await open()
+    const outbox = new Outbox(store.contents, { ...roomy, bytesMax: 1, whenFull: 'thin_oldest' })
+    const append = outbox.keep(takenOf(observations(1)), placeOf())
+    const want = outbox.thinnable(100)
+    if (want === undefined) throw new Error('nothing to thin')
+    const room = outbox.thin(want, await store.load(want), 1000)
+    await store.append({ ...append, thinFrom: room.thinFrom }, room, undefined)
+    await close(store)
+    const { contents, load } = await open()
+    expect(contents).toMatchObject({ queued: 1001 - room.deleted.length, thinFrom: room.thinFrom })
+    expect(
+      (await load({ ...everything, limit: 3 })).map(({ seq, thinnedBefore }) => [seq, thinnedBefore]),
+    ).toEqual([
+      [1, 1],
+      [3, 1],
+      [5, 1],
+    ])
+  })
+
   it('leaves an outbox alone that another agent has open', async () => {
     await open()
     await expect(open()).rejects.toMatchObject({ code: 'store.locked' })
@@ -117,42 +135,6 @@ describe('outbox store', () => {
   it('says in words that the folder cannot be made', async () => {
     writeFileSync(join(data.path, 'outbox'), 'a file')
     await expect(open()).rejects.toMatchObject({ code: 'outbox.unavailable' })
-  })
-})
-
-describe('an outbox that cannot be read', () => {
-  const faults: Record<string, (files: readonly string[]) => void> = {
-    'has garbage in its manifest': (files) => writeFileSync(find(files, 'MANIFEST'), 'garbage'),
-    'lost its CURRENT': () => rmSync(join(dir, 'CURRENT')),
-    'names a manifest that is gone': () => writeFileSync(join(dir, 'CURRENT'), 'MANIFEST-009999\n'),
-  }
-  const find = (files: readonly string[], part: string) =>
-    join(dir, files.find((name) => name.includes(part)) ?? 'none')
-
-  for (const [fault, damage] of Object.entries(faults)) {
-    it(`is set aside when it ${fault}, and a new epoch begins`, async () => {
-      await filled(5)
-      damage(readdirSync(dir))
-      const store = await open()
-      expect(store.setAside).toMatch(/outbox\.corrupt-2026-11-23/)
-      expect(readdirSync(data.path)).toHaveLength(2)
-      expect(store.contents).toMatchObject({ epoch: '0000000000000002', nextSeq: 0, queued: 0 })
-    })
-  }
-
-  it('begins a new epoch when nothing is left of it, so that no sequence means two readings', async () => {
-    await filled(5)
-    truncateSync(find(readdirSync(dir), '.log'), 10)
-    expect((await open()).contents).toMatchObject({ epoch: '0000000000000002', nextSeq: 0, queued: 0 })
-  })
-
-  it('is named by the new epoch when that much can be recovered', async () => {
-    await filled(5)
-    writeFileSync(join(dir, 'CURRENT'), 'MANIFEST-009999\n')
-    const store = await open()
-    expect(store.contents.previous).toEqual({ epoch: '0000000000000001', lastSeq: 4 })
-    await close(store)
-    expect((await open()).contents.previous).toEqual({ epoch: '0000000000000001', lastSeq: 4 })
   })
 })
 

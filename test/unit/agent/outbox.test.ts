@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { flightSpanMax, Outbox, type OutboxContents, type OutboxRecord } from '../../../agent/outbox.ts'
+import {
+  enoughRoom,
+  flightSpanMax,
+  Outbox,
+  type OutboxContents,
+  type OutboxLimits,
+  type OutboxRecord,
+  type Room,
+  type WhenFull,
+} from '../../../agent/outbox.ts'
 import { type Epoch, parseEpoch } from '../../../core/contract/device.ts'
 import {
   type DroppedRange,
@@ -21,10 +30,11 @@ const fresh: OutboxContents = {
   queuedBytes: 0,
   place: placeOf(),
   undatedFrom: undefined,
+  thinFrom: undefined,
   dropped: [],
   previous: undefined,
 }
-const roomy = { windowMessages: 50, bytesMax: 2 ** 30 }
+const roomy = { windowMessages: 50, bytesMax: 2 ** 30, whenFull: 'drop_oldest' as WhenFull }
 const observation = (timestampMs: number) => ({ timestampMs, occupied: timestampMs % 500, capacity: 500 })
 const observations = (fromMs: number, count: number) =>
   Array.from({ length: count }, (_, i) => observation(fromMs + i))
@@ -116,7 +126,7 @@ describe('outbox', () => {
   it('drops the oldest when it is full, never what is in flight, and tells in the next message', () => {
     const outbox = filled(20)
     const bytes = outbox.queuedBytes
-    const full = new Outbox(fresh, { windowMessages: 1, bytesMax: bytes })
+    const full = new Outbox(fresh, { ...roomy, windowMessages: 1, bytesMax: bytes })
     const append = full.keep(takenOf(observations(0, 20)), placeOf())
     full.committed(append)
     const sent = full.take()
@@ -127,7 +137,9 @@ describe('outbox', () => {
       seq: o.timestampMs,
       json: 'x'.repeat(80),
     }))
-    expect(full.drop(full.droppableFrom, [{ seq: 19, json: '' }, ...oldest])).toEqual([20, 21, 22])
+    expect(full.drop(full.droppableFrom, [{ seq: 19, json: '' }, ...oldest])).toMatchObject({
+      deleted: [20, 21, 22],
+    })
     full.committed(next)
     full.settle(sent?.id ?? 0)
     const told = full.take()
@@ -183,27 +195,25 @@ function must(condition: boolean, otherwise: string): void {
 
 /** What LevelDB promises: synced appends stay, unsynced deletions may be lost from the newest on. */
 class Disk {
-  readonly records = new Map<number, string>()
+  readonly records = new Map<number, OutboxRecord>()
   nextSeq = 0
   position: string | undefined
   dropped: readonly DroppedRange[] = []
-  #unsynced: { records: [number, string][]; dropped: readonly DroppedRange[] }[] = []
+  thinFrom: number | undefined
+  #unsynced: { records: OutboxRecord[]; dropped: readonly DroppedRange[] }[] = []
 
-  append(
-    append: ReturnType<Outbox['keep']>,
-    dropped: readonly number[],
-    notes: readonly DroppedRange[],
-  ): void {
-    for (const { seq, json } of append.records) this.records.set(seq, json)
-    for (const seq of dropped) this.records.delete(seq)
-    if (dropped.length > 0) this.dropped = notes
+  append(append: ReturnType<Outbox['keep']>, room: Room, notes: readonly DroppedRange[]): void {
+    for (const seq of room.deleted) this.records.delete(seq)
+    for (const record of [...append.records, ...room.rewritten]) this.records.set(record.seq, record)
+    if (room.deleted.length > 0 || append.isTold) this.dropped = notes
+    this.thinFrom = append.thinFrom
     this.nextSeq = append.nextSeq
     this.position = append.place.position
     this.#unsynced = []
   }
 
   forget(sequences: readonly number[], notes: readonly DroppedRange[] | undefined): void {
-    const records = sequences.map((seq): [number, string] => [seq, this.records.get(seq) ?? ''])
+    const records = sequences.flatMap((seq) => this.records.get(seq) ?? [])
     this.#unsynced.push({ records, dropped: this.dropped })
     for (const seq of sequences) this.records.delete(seq)
     if (notes !== undefined) this.dropped = notes
@@ -212,16 +222,15 @@ class Disk {
   powerCut(part: number): void {
     const from = Math.floor(this.#unsynced.length * part)
     for (const lost of this.#unsynced.splice(from).reverse()) {
-      for (const [seq, json] of lost.records) this.records.set(seq, json)
+      for (const record of lost.records) this.records.set(record.seq, record)
       this.dropped = lost.dropped
     }
   }
 
   sorted(fromSeq: number, toSeq = Number.POSITIVE_INFINITY): OutboxRecord[] {
-    return [...this.records]
-      .filter(([seq]) => seq >= fromSeq && seq < toSeq)
-      .sort(([a], [b]) => a - b)
-      .map(([seq, json]) => ({ seq, json }))
+    return [...this.records.values()]
+      .filter(({ seq }) => seq >= fromSeq && seq < toSeq)
+      .sort((a, b) => a.seq - b.seq)
   }
 
   open(): OutboxContents {
@@ -234,6 +243,7 @@ class Disk {
       queuedBytes: sorted.reduce((sum, { json }) => sum + json.length, 0),
       place: placeOf(this.position),
       dropped: this.dropped,
+      thinFrom: this.thinFrom,
     }
   }
 }
@@ -241,14 +251,14 @@ class Disk {
 /** A device whose disk, network and power do as they are told, and the server it reports to. */
 class World {
   readonly disk = new Disk()
-  readonly #limits: { windowMessages: number; bytesMax: number }
+  readonly #limits: OutboxLimits
   #outbox: Outbox
   #flights: { id: number; payload: string }[] = []
   /** By sequence; the server must never see two values under one identity. */
   readonly stored = new Map<number, number>()
   readonly droppedTold = new Set<number>()
 
-  constructor(limits: { windowMessages: number; bytesMax: number }) {
+  constructor(limits: OutboxLimits) {
     this.#limits = limits
     this.#outbox = new Outbox(this.disk.open(), limits)
   }
@@ -257,19 +267,29 @@ class World {
     // The source continues where the committed position says: an observation's time is its place in the source.
     const from = Number(this.disk.position ?? 0)
     const append = this.#outbox.keep(takenOf(observations(from, count)), placeOf(String(from + count)))
-    let dropped: readonly number[] = []
-    if (append.overflowBytes > 0) {
-      const fromSeq = this.#outbox.droppableFrom
-      let bytes = 0
-      const oldest = this.disk.sorted(fromSeq).filter(({ json }) => {
-        bytes += json.length
-        return bytes - json.length < append.overflowBytes
-      })
-      dropped = this.#outbox.drop(fromSeq, oldest)
-    }
-    if (crash !== 'before') this.disk.append(append, dropped, this.#outbox.notes().dropped)
+    const { thinFrom = append.thinFrom, ...room } =
+      append.overflowBytes > 0 ? this.#makeRoom(append.overflowBytes) : { ...enoughRoom }
+    if (crash !== 'before') this.disk.append({ ...append, thinFrom }, room, this.#outbox.notes().dropped)
     if (crash === 'none') this.#outbox.committed(append)
     else this.reopen()
+  }
+
+  #makeRoom(bytes: number): Room & { thinFrom?: number } {
+    if (this.#limits.whenFull === 'thin_oldest') {
+      const want = this.#outbox.thinnable(1000)
+      if (want !== undefined) {
+        const run = this.disk.sorted(want.fromSeq, want.toSeq).slice(0, want.limit)
+        const room = this.#outbox.thin(want, run, bytes)
+        if (room.deleted.length > 0) return room
+      }
+    }
+    const fromSeq = this.#outbox.droppableFrom
+    let found = 0
+    const oldest = this.disk.sorted(fromSeq).filter(({ json }) => {
+      found += json.length
+      return found - json.length < bytes
+    })
+    return this.#outbox.drop(fromSeq, oldest)
   }
 
   send(): boolean {
@@ -362,8 +382,9 @@ describe('outbox, whatever happens', () => {
         fc.array(step, { maxLength: 50, size: 'max' }),
         fc.integer({ min: 1, max: 4 }),
         fc.constantFrom(20_000, 80_000, 2 ** 30),
-        (steps, windowMessages, bytesMax) => {
-          const world = new World({ windowMessages, bytesMax })
+        fc.constantFrom<WhenFull>('thin_oldest', 'drop_oldest', 'stop'),
+        (steps, windowMessages, bytesMax, whenFull) => {
+          const world = new World({ windowMessages, bytesMax, whenFull })
           for (const now of steps) {
             if (now.do === 'keep') world.keep(now.count, now.crash)
             else if (now.do === 'send') world.send()
