@@ -3,6 +3,7 @@ import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { replayColumnsDefault } from '../core/contract/fleet.ts'
 import { everyPattern } from '../core/contract/query.ts'
 import type { AccessOptions } from './access.ts'
+import { addBackup } from './commands/backup.ts'
 import { addApis, addClients, addGrants } from './commands/clients.ts'
 import { addDevices, addLots } from './commands/devices.ts'
 import { addAlarms, addEnrolment } from './commands/enrolment.ts'
@@ -127,6 +128,9 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
   addGrants(lotctl, desk)
   addIssuer(lotctl, desk)
   addRecords(lotctl, desk)
+
+  lotctl.commandsGroup('Store:')
+  addBackup(lotctl, desk)
 
   lotctl.commandsGroup('Access:')
   addSession(lotctl, desk)

@@ -78,10 +78,20 @@ export const ingestSettings = Type.Object(
       description: 'how much of that is kept; the day that was asked for longest ago goes first',
     }),
     ...analystSettings,
+    backupsDir: Type.Optional(
+      Type.String({
+        description: 'where backups are made; absent: backups in the data folder, better on another disk',
+      }),
+    ),
     memoryMax: Type.String({
       default: '1GB',
       pattern: '^[1-9][0-9]*(MB|GB)$',
       description: 'memory DuckDB may use',
+    }),
+    checkpointThreshold: Type.String({
+      default: '64MB',
+      pattern: '^[1-9][0-9]*(KB|MB|GB)$',
+      description: 'size at which the log in front of the DuckDB file is folded into it',
     }),
     threads: Type.Integer({ default: 2, minimum: 1, maximum: 256, description: 'threads DuckDB may use' }),
     influxUrl: Type.String({
@@ -176,6 +186,7 @@ export type IngestConfig = Readonly<
     readonly segmentsDir: string
     readonly archiveCacheDir: string
     readonly exportsDir: string
+    readonly backupsDir: string
   }
 >
 
@@ -190,6 +201,7 @@ export function readIngestConfig(source: SettingsSource): IngestConfig {
     credentialFile: settings.credentialFile ?? join(dataDir, 'services', 'ingest.json'),
     databaseFile: settings.databaseFile ?? join(dataDir, 'readings.duckdb'),
     segmentsDir: settings.segmentsDir ?? join(dataDir, 'segments'),
+    backupsDir: settings.backupsDir ?? join(dataDir, 'backups'),
     archiveCacheDir: settings.archiveCacheDir ?? join(dataDir, 'archive-cache'),
     exportsDir: settings.exportsDir ?? join(dataDir, 'exports'),
   })

@@ -22,6 +22,8 @@ import type { Archive } from './archive/archive.ts'
 import { createFolderArchive } from './archive/folder.ts'
 import { createHttpsArchive } from './archive/https.ts'
 import { createS3Archive } from './archive/s3.ts'
+import { addBackupRoutes } from './backup-routes.ts'
+import { createBackups } from './backups.ts'
 import { type IngestConfig, readIngestConfig } from './config.ts'
 import { startDayKeeper } from './day-keeper.ts'
 import { hear } from './feed.ts'
@@ -133,11 +135,7 @@ async function start(config: IngestConfig): Promise<Running> {
         log.warn('readings.quarantined', { entries: quarantine.length, reasons })
       }
     },
-    // Thrown outside of any promise, it ends the program, and the supervisor starts it anew.
-    onFatal: (error) =>
-      void setImmediate(() => {
-        throw error
-      }),
+    onFatal: crash,
   })
   const server = createServer({
     log,
@@ -152,6 +150,11 @@ async function start(config: IngestConfig): Promise<Running> {
   const metrics = createIngestMetrics(addMetrics(server))
   const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown, now: Date.now })
   addIntakeRoutes(server, { door, intake })
+  addBackupRoutes(server, {
+    door,
+    backups: createBackups({ store, folder: config.backupsDir, now: Date.now }),
+    log,
+  })
   addQuarantineRoutes(server, { door, store, intake, now: Date.now, log })
   addQueryRoutes(server, {
     door,
@@ -235,7 +238,12 @@ async function openStore(
       const cache =
         archive &&
         createSegmentCache({ archive, folder: config.archiveCacheDir, bytesMax: config.archiveCacheBytesMax })
-      return openDuckDB({ ...config, file: config.databaseFile, ...(cache && { recall: cache.recall }) })
+      return openDuckDB({
+        ...config,
+        file: config.databaseFile,
+        onFatal: crash,
+        ...(cache && { recall: cache.recall }),
+      })
     }
     case 'influx':
       requireTlsUrl(config.influxUrl, { setting: 'LOTWATCH_INGEST_INFLUX_URL', insecure: config.insecure })
@@ -255,6 +263,13 @@ async function openStore(
       return never
     }
   }
+}
+
+/** Thrown outside of any promise, it ends the program, and the supervisor starts it anew. */
+function crash(error: unknown): void {
+  setImmediate(() => {
+    throw error
+  })
 }
 
 function openArchive(config: IngestConfig, fetch: Fetch): Archive | undefined {

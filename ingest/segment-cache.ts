@@ -7,8 +7,8 @@ import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { FleetError } from '../core/contract/errors.ts'
+import { sumOf } from '../core/runtime/file-sum.ts'
 import type { Archive } from './archive/archive.ts'
-import { sumOf } from './file-sum.ts'
 import type { ClosedDay } from './store/store.ts'
 
 export interface SegmentCacheOptions {

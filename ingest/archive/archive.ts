@@ -3,12 +3,7 @@
  * A name that is held keeps its content: a newer segment of a day has another name.
  */
 
-/** What makes sure that it is the same file. */
-export interface FileSum {
-  readonly bytes: number
-  /** In hex. */
-  readonly sha256: string
-}
+import type { FileSum } from '../../core/runtime/file-sum.ts'
 
 export interface Archive {
   /**

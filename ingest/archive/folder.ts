@@ -1,10 +1,10 @@
 /** An archive in a folder: a disk of its own, or one of another machine that is mounted here. */
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, open, rename, stat } from 'node:fs/promises'
+import { mkdir, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { FleetError } from '../../core/contract/errors.ts'
-import { sumOf } from '../file-sum.ts'
+import { sumOf, syncToDisk } from '../../core/runtime/file-sum.ts'
 import type { Archive } from './archive.ts'
 
 export function createFolderArchive(folder: string): Archive {
@@ -42,8 +42,7 @@ export function createFolderArchive(folder: string): Archive {
         await mkdir(dirname(target), { recursive: true })
         await pipeline(createReadStream(path), createWriteStream(`${target}.part`, { flush: true }))
         await rename(`${target}.part`, target)
-        const parent = await open(dirname(target), 'r')
-        await parent.sync().finally(() => parent.close())
+        await syncToDisk(dirname(target))
       })
     },
 

@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto'
 import { openAsBlob } from 'node:fs'
 import { FleetError } from '../../core/contract/errors.ts'
-import type { Archive, FileSum } from './archive.ts'
+import type { FileSum } from '../../core/runtime/file-sum.ts'
+import type { Archive } from './archive.ts'
 
 export interface RemoteRequest {
   readonly method: 'HEAD' | 'GET' | 'PUT'

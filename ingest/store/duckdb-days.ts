@@ -6,12 +6,11 @@
  * since the snapshot has been noticed by then (`DayBook`), and the day is stale from the start. A kill leaves a file and
  * sums that no row names; the next closing of the day removes the sums, `sweep` the file.
  */
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { lateMs } from '../../core/contract/reading.ts'
-import type { FileSum } from '../archive/archive.ts'
-import { sumOf } from '../file-sum.ts'
+import { type FileSum, sumOf, syncToDisk } from '../../core/runtime/file-sum.ts'
 import { type DayBook, dayMs, type TimeRange, without } from './day-book.ts'
 import {
   asSegmentRows,
@@ -215,17 +214,8 @@ function within({ fromMs, toMs }: TimeRange): string {
 /** Gives a file its name once it is on disk, and learns its size and checksum on the way. */
 async function keep(temporary: string, path: string): Promise<FileSum> {
   const sum = await sumOf(temporary)
-  await sync(temporary)
+  await syncToDisk(temporary)
   await rename(temporary, path)
-  await sync(dirname(path))
+  await syncToDisk(dirname(path))
   return sum
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

@@ -3,13 +3,16 @@
  * Writing and reading are in `duckdb-writer.ts` and `duckdb-reader.ts`; here it is opened, loaded and closed.
  */
 import { statSync } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DuckDBInstance } from '@duckdb/node-api'
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { type BackupManifest, restoredEnding } from '../../core/contract/backup.ts'
 import type { DeviceId } from '../../core/contract/device.ts'
 import type { Presence } from '../../core/contract/downlink.ts'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
 import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
 import { DayBook, dayMs } from './day-book.ts'
+import { backUp, verifyTables } from './duckdb-backup.ts'
 import { createDuckDBDays } from './duckdb-days.ts'
 import { Names } from './duckdb-names.ts'
 import { createDuckDBReader, openReaders, statusRow } from './duckdb-reader.ts'
@@ -23,6 +26,10 @@ export interface DuckDBOptions {
   readonly memoryMax: string
   readonly threads: number
   readonly quarantinePerDeviceMax: number
+  /** What the log in front of the file may grow to; folding 64 MB in takes about 50 ms and holds up one commit. */
+  readonly checkpointThreshold?: string | undefined
+  /** The database has declared itself invalid: nothing can be asked any more until it is opened anew. */
+  readonly onFatal?: ((error: unknown) => void) | undefined
   /** Where closed days are kept as Parquet. */
   readonly segmentsDir: string
   /**
@@ -32,23 +39,24 @@ export interface DuckDBOptions {
   readonly recall?: (day: ClosedDay) => Promise<string>
 }
 
+const checkpointThresholdDefault = '64MB'
 /** Analysts' questions answered at once. */
 const readersMax = 4
-/** The log in front of the file may grow to this; folding it in takes about 50 ms and holds up one commit. */
-const checkpointThreshold = '64MB'
 
 /** @throws FleetError `store.locked` when another process has the file, `file.invalid` when it is not ours to read */
 export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
+  const rethrow = createRethrow(options.onFatal)
   const database = await DuckDBInstance.create(options.file, {
     memory_limit: options.memoryMax,
     threads: String(options.threads),
-    checkpoint_threshold: checkpointThreshold,
+    checkpoint_threshold: options.checkpointThreshold ?? checkpointThresholdDefault,
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
   }).catch((error: unknown) => {
     throw openFault(error, options.file)
   })
   const connection = await database.connect()
+  await checkRestored(connection, options.file)
   await connection.run(schema)
   await checkVersion()
   const names = new Names()
@@ -63,6 +71,15 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
   const { lookup } = createDuckDBReader((...question) => ownReader.ask(...question).catch(rethrow), parts)
   const daysConnection = await database.connect()
   const snapshotConnection = await database.connect()
+  const { segmentsDir } = options
+  const days = createDuckDBDays({
+    connection: daysConnection,
+    snapshotConnection,
+    writer,
+    book,
+    segmentsDir,
+    segmentFile,
+  })
   // Apart from the writer: a change of places must not end up in a batch's transaction.
   const placesConnection = await database.connect()
 
@@ -109,14 +126,23 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
   return {
     ...reader,
     lookup,
-    days: createDuckDBDays({
-      connection: daysConnection,
-      snapshotConnection,
-      writer,
-      book,
-      segmentsDir: options.segmentsDir,
-      segmentFile,
-    }),
+    async backUp(file) {
+      const own = await database.connect()
+      try {
+        return await backUp(own, file)
+      } catch (error) {
+        return rethrow(error)
+      } finally {
+        own.closeSync()
+      }
+    },
+    days: {
+      ...days,
+      close: (day) => days.close(day).catch(rethrow),
+      setArchived: (...archived) => days.setArchived(...archived).catch(rethrow),
+      evict: (...evicted) => days.evict(...evicted).catch(rethrow),
+      snapshot: (file) => days.snapshot(file).catch(rethrow),
+    },
     get ledgerRowCount() {
       return writer.ledgerRowCount
     },
@@ -269,6 +295,15 @@ const presenceColumns = [
   text<Presence>((presence) => JSON.stringify(presence)),
 ]
 
+/** A database that was put back from a backup has to be what was copied, before anything is done with it. */
+async function checkRestored(connection: DuckDBConnection, file: string): Promise<void> {
+  const marker = `${file}${restoredEnding}`
+  const text = await readFile(marker, 'utf8').catch(() => undefined) // it was not restored
+  if (text === undefined) return
+  await verifyTables(connection, (JSON.parse(text) as BackupManifest).tables) // lotctl has checked it
+  await rm(marker)
+}
+
 function openFault(cause: unknown, file: string): unknown {
   const { message } = cause as Error
   if (/lock/i.test(message))
@@ -277,12 +312,16 @@ function openFault(cause: unknown, file: string): unknown {
 }
 
 /**
- * After a fatal error DuckDB answers nothing any more until it is opened anew: that is a crash, and goes on as it is.
- * Everything else (disk full, out of memory) may pass.
+ * After a fatal error DuckDB answers nothing any more until it is opened anew: that is a crash, whoever met it first,
+ * and goes on as it is. Everything else (disk full, out of memory) may pass.
  */
-function rethrow(error: unknown): never {
-  if (isFleetError(error)) throw error
-  const { message } = error as Error
-  if (/^(FATAL|INTERNAL)|invalidated/.test(message)) throw error
-  throw new FleetError('store.unavailable', 'the database refused', { cause: error })
+function createRethrow(onFatal: DuckDBOptions['onFatal']): (error: unknown) => never {
+  return (error) => {
+    if (isFleetError(error)) throw error
+    const { message } = error as Error
+    if (!/^(FATAL|INTERNAL)|invalidated/.test(message))
+      throw new FleetError('store.unavailable', 'the database refused', { cause: error })
+    onFatal?.(error)
+    throw error
+  }
 }

@@ -35,6 +35,7 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
   return {
     ...reader,
     days: undefined,
+    backUp: undefined,
     get ledgerRowCount() {
       return writer.ledgerRowCount
     },

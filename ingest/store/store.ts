@@ -216,6 +216,14 @@ export interface HistoryQuestion {
   readonly toMs: number
 }
 
+/** What a table was at one moment. */
+export interface TableSum {
+  readonly table: string
+  readonly rows: number
+  /** What the rows add up to, in whatever order they lie. */
+  readonly sum: string
+}
+
 /** Reads are ended by the signal: the client has left. */
 export interface StoreReader {
   /** What is stored at these instants; those without a reading are left out. */
@@ -258,6 +266,12 @@ export interface Store extends StoreReader {
   pruneHistory(before: { readonly beatsMs: number; readonly changesMs: number }): Promise<void>
   /** Undefined: this store closes no days. */
   readonly days: Days | undefined
+  /**
+   * Copies everything as of one moment to a file that is not there yet, and compares the two, while writing goes on.
+   * Undefined: the store is backed up by its own means.
+   * @returns what each table was
+   */
+  readonly backUp: ((file: string) => Promise<readonly TableSum[]>) | undefined
   /** Rejects with `store.unavailable` when nothing can be read. */
   check(): Promise<void>
   close(): Promise<void>

@@ -1,0 +1,94 @@
+/**
+ * Ingest's inside in a process that can be killed: it takes handovers one after the other and says which are settled,
+ * while days are closed, archived and taken out of the table without a pause, and the log is folded in all the time. It
+ * says what of that it begins, too, so that it can be killed in the middle of each.
+ * `node store-worker.mjs FOLDER FROM [early]`; with `early` it says so before anything is stored, and must be caught.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { createLog } from '../../core/runtime/log.ts'
+import { createFolderArchive } from '../../ingest/archive/folder.ts'
+import { startDayKeeper } from '../../ingest/day-keeper.ts'
+import { createIntake } from '../../ingest/intake.ts'
+import { Ledger } from '../../ingest/ledger.ts'
+import { createSegmentCache } from '../../ingest/segment-cache.ts'
+import { Statuses } from '../../ingest/statuses.ts'
+import { openDuckDB } from '../../ingest/store/duckdb.ts'
+import { handoverNumber, lateNowMs } from './crash-world.ts'
+import { handoverOf } from './handover.ts'
+
+async function main(folder: string, from: number, isEarly: boolean): Promise<void> {
+  const segmentsDir = join(folder, 'segments')
+  mkdirSync(join(folder, 'archive'), { recursive: true })
+  const archive = createFolderArchive(join(folder, 'archive'))
+  const cache = createSegmentCache({ archive, folder: join(folder, 'cache'), bytesMax: 50_000_000 })
+  const store = await openDuckDB({
+    file: join(folder, 'readings.duckdb'),
+    segmentsDir,
+    memoryMax: '300MB',
+    threads: 1,
+    quarantinePerDeviceMax: 10,
+    checkpointThreshold: '200KB',
+    recall: cache.recall,
+  })
+  const state = await store.load()
+  const ledger = new Ledger({ rangesPerEpochMax: 1_000_000, epochsPerDeviceMax: 10 })
+  for (const row of state.ledger) ledger.load(row)
+  for (const { deviceId, timestampMs } of state.highs) ledger.loadHigh(deviceId, timestampMs)
+  const intake = createIntake({
+    store,
+    ledger,
+    statuses: new Statuses(),
+    hash: (data) => createHash('sha256').update(data).digest('hex'),
+    handoversWaitingMax: 10,
+    commitMessagesMax: 1000,
+    nowMs: () => performance.now(),
+    onCommit: () => undefined,
+    onFatal(error) {
+      throw error
+    },
+  })
+  const { days } = store
+  if (days === undefined) throw new Error('this store closes no days')
+  const begins = (what: string) => writeSync(1, `${what}\n`)
+  const keeper = startDayKeeper({
+    days: {
+      ...days,
+      close(day) {
+        begins('close')
+        return days.close(day)
+      },
+      evict(...evicted) {
+        begins('evict')
+        return days.evict(...evicted)
+      },
+    },
+    archive: {
+      ...archive,
+      put(...put) {
+        begins('put')
+        return archive.put(...put)
+      },
+    },
+    segmentsDir,
+    retentionDays: 30,
+    closesAfterHours: 36,
+    now: () => lateNowMs,
+    log: createLog({ program: 'worker', level: 'silent' }),
+  })
+  void (async () => {
+    for (;;) {
+      await keeper.run(true)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  })()
+  for (let i = from; ; i++) {
+    const taken = intake.take(handoverOf(handoverNumber(i)))
+    if (isEarly) writeSync(1, `${i}\n`)
+    await taken
+    if (!isEarly) writeSync(1, `${i}\n`)
+  }
+}
+
+void main(process.argv[2] ?? '', Number(process.argv[3]), process.argv[4] === 'early')
