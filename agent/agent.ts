@@ -130,7 +130,7 @@ export function startAgent(parts: AgentParts): Agent {
     // What was recorded loses nothing by waiting, and may be about now.
     if (sensor.canWait) await parts.sync.whenSynced(signal)
     const ticks = timekeeper.watch(parts.ticks(signal))
-    for await (const chunk of sensor.observe({ position, ticks, clock, signal })) {
+    for await (const chunk of sensor.observe({ position, ticks, clock, kept: flush, signal })) {
       group.push(...chunk.observations.map(timekeeper.sighted))
       newest = chunk.observations.at(-1) ?? newest
       position = chunk.position

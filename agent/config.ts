@@ -5,18 +5,15 @@ import { FleetError } from '../core/contract/errors.ts'
 import { type FleetDevice, replayColumnsDefault } from '../core/contract/fleet.ts'
 import { isZone } from '../core/contract/zone.ts'
 import { readSettings, type SettingsSource } from '../core/runtime/env.ts'
-import { isLoopback } from '../core/runtime/loopback.ts'
 import { logLevelSetting } from '../core/runtime/settings.ts'
 import { isSchedule } from './schedule.ts'
+import { SensorRow, sensorFaults, sensorsMax, urlFaults } from './sensor-list.ts'
 
 const Count = (description: string, byDefault: number, minimum: number, maximum: number) =>
   Type.Integer({ minimum, maximum, default: byDefault, description })
 const Millis = (description: string, byDefault: number, minimum = 1) =>
   Count(description, byDefault, minimum, 24 * 3600_000)
 const column = replayColumnsDefault
-/** RFC 6901 §3. */
-const pointerShape = /^(\/([^~]|~[01])*)?$/
-
 export const agentSettings = Type.Object({
   credentialFile: Type.String({
     default: 'credentials.json',
@@ -79,6 +76,21 @@ export const agentSettings = Type.Object({
   sensorType: Type.Union(
     [Type.Literal('simulated'), Type.Literal('replay'), Type.Literal('exec'), Type.Literal('http')],
     { default: 'simulated', description: 'what counts: simulated, replay, exec or http' },
+  ),
+  sensors: Type.Optional(
+    Type.Array(SensorRow, {
+      minItems: 1,
+      maxItems: sensorsMax,
+      description:
+        'several sensors, merged into one reading per tick, instead of sensorType; JSON in a variable',
+    }),
+  ),
+  sensorStartCount: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 1_000_000,
+      description: 'spaces taken when gates begin to count; absent: not known until a count is set',
+    }),
   ),
   execCommand: Type.Optional(
     Type.Array(Type.String(), {
@@ -177,9 +189,15 @@ export interface HttpSensor {
   readonly pointer: string
 }
 
+/** Several, as one. */
+export interface SeveralSensors {
+  readonly type: 'several'
+  readonly rows: readonly SensorRow[]
+}
+
 export interface AgentConfig extends Readonly<AgentSettings> {
   /** The sensor that `run` reads. */
-  readonly sensor: FleetDevice['sensor'] | ExecSensor | HttpSensor
+  readonly sensor: FleetDevice['sensor'] | ExecSensor | HttpSensor | SeveralSensors
   /** `tokenParameters`, by name. */
   readonly parameters: Readonly<Record<string, string>>
 }
@@ -201,6 +219,7 @@ export function readAgentConfig(source: SettingsSource): AgentConfig {
   for (const name of Object.keys(parameters))
     if (name === '' || parametersOfCredential.includes(name))
       faults.push(`LOT_AGENT_TOKEN_PARAMETERS: ${JSON.stringify(name)} is not for settings to say`)
+  if (settings.sensors !== undefined) faults.push(...sensorFaults(settings.sensors))
   if (settings.sensorType === 'replay') {
     if (settings.replayFile === undefined)
       faults.push('LOT_AGENT_REPLAY_FILE: is required by sensorType replay')
@@ -245,18 +264,17 @@ export function withRemote(config: AgentConfig, settings: Readonly<Record<string
 }
 
 function httpFaults({ httpUrl, httpPointer, httpInsecure }: AgentSettings): string[] {
-  const faults: string[] = []
-  if (!pointerShape.test(httpPointer)) faults.push('LOT_AGENT_HTTP_POINTER: is not a JSON pointer')
-  if (httpUrl === undefined) return [...faults, 'LOT_AGENT_HTTP_URL: is required by sensorType http']
-  const url = URL.canParse(httpUrl) ? new URL(httpUrl) : undefined
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
-    return [...faults, 'LOT_AGENT_HTTP_URL: is not an http or https URL without a user']
-  if (url.protocol === 'http:' && !httpInsecure && !isLoopback(url.hostname.replace(/^\[|\]$/g, '')))
-    faults.push('LOT_AGENT_HTTP_URL: is neither TLS nor loopback; set httpInsecure: true to allow it')
-  return faults
+  // The same for a sensor that stands alone as for one in a list.
+  const names = { url: 'LOT_AGENT_HTTP_URL', pointer: 'LOT_AGENT_HTTP_POINTER' }
+  return urlFaults(httpUrl, httpPointer, httpInsecure).map((fault) =>
+    fault
+      .replace(/^(url|pointer) /, (_, name: 'url' | 'pointer') => `${names[name]}: `)
+      .replace('insecure: true', 'httpInsecure: true'),
+  )
 }
 
 function sensorOf(settings: AgentSettings): AgentConfig['sensor'] {
+  if (settings.sensors !== undefined) return { type: 'several', rows: settings.sensors }
   if (settings.sensorType === 'exec') return { type: 'exec', command: settings.execCommand ?? [] }
   if (settings.sensorType === 'http')
     return { type: 'http', url: settings.httpUrl ?? '', pointer: settings.httpPointer }

@@ -164,6 +164,7 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
       nowMs: clock.nowMs(),
       clock: { state: clockState(), offsetMs: clockOffsetMs },
       sensorType: config.sensor.type,
+      parts: sensor.parts?.(),
       host,
       credential: {
         credentialId: identity?.credential.credentialId,

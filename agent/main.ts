@@ -27,9 +27,12 @@ import { createNotifier } from './notify.ts'
 import { openRemote } from './remote.ts'
 import { tryCredential } from './rotation.ts'
 import { createTicks } from './schedule.ts'
-import { createExecSensor } from './sensors/exec.ts'
+import type { SensorRow } from './sensor-list.ts'
+import { createExecSensor, openExec } from './sensors/exec.ts'
 import type { GaugeOptions } from './sensors/gauge.ts'
-import { createHttpSensor } from './sensors/http.ts'
+import { type GpioOptions, openGpio } from './sensors/gpio.ts'
+import { createHttpSensor, openHttp } from './sensors/http.ts'
+import { createMergedSensor, type Part } from './sensors/merged.ts'
 import { type Recording, readRecording } from './sensors/recording.ts'
 import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
@@ -257,13 +260,17 @@ async function runFleet(path: string): Promise<Running> {
 async function testSensor(): Promise<Running> {
   const config = readConfig()
   const log = createLog({ program: 'agent', level: config.logLevel })
-  const sensor = createSensor(config.sensor, { config, log, recordingOf: createRecordings(log).of })
+  const write = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`)
+  const recordingOf = createRecordings(log).of
+  // Edges are shown as they come: to drive over a loop and see whether it counts.
+  const sensor = createSensor(config.sensor, { config, log, recordingOf, onEdge: (edge) => write({ edge }) })
   const stopping = new AbortController()
   const { signal } = stopping
-  const start = { position: undefined, ticks: everySecond(signal), signal }
+  const kept = async () => undefined
+  const start = { position: undefined, ticks: everySecond(signal), kept, signal }
   const show = async () => {
     for await (const { observations } of sensor.observe({ ...start, clock: createSystemClock() }))
-      for (const observation of observations) process.stdout.write(`${JSON.stringify(observation)}\n`)
+      for (const observation of observations) write(observation)
   }
   // A sensor that cannot go on ends the program; `runProgram` hears of it as an unhandled rejection.
   const shown = show()
@@ -333,10 +340,14 @@ function createFetches(): (ca: string | undefined) => Fetch {
   }
 }
 
-function createSensor(
-  options: AgentConfig['sensor'],
-  parts: { config: AgentConfig; log: Log; recordingOf: (sensor: ReplaySensor) => Promise<Recording> },
-): Sensor {
+interface SensorParts {
+  readonly config: AgentConfig
+  readonly log: Log
+  readonly recordingOf: (sensor: ReplaySensor) => Promise<Recording>
+  readonly onEdge?: GpioOptions['onEdge']
+}
+
+function createSensor(options: AgentConfig['sensor'], parts: SensorParts): Sensor {
   const { config, log, recordingOf } = parts
   const gauge: GaugeOptions = {
     timeoutMs: config.sensorTimeoutMs,
@@ -345,18 +356,10 @@ function createSensor(
     capacity: config.sensorCapacity,
     log,
   }
+  if (options.type === 'several') return createSeveral(options.rows, { ...parts, gauge })
   if (options.type === 'http') return createHttpSensor({ ...gauge, ...options, fetch: createFetch() })
-  if (options.type === 'exec') {
-    const { PATH, HOME, LANG, TZ } = process.env
-    return createExecSensor({
-      ...gauge,
-      command: options.command,
-      env: { PATH, HOME, LANG, TZ },
-      restartMinMs: 1000,
-      restartMaxMs: 60_000,
-      random: Math.random,
-    })
-  }
+  if (options.type === 'exec')
+    return createExecSensor({ ...gauge, ...createProgramParts(), command: options.command })
   const tz = options.tz ?? 'UTC'
   if (!isZone(tz)) throw new FleetError('config.invalid', `${tz} is not a time zone`)
   const zone = createZone(tz)
@@ -381,6 +384,61 @@ function createSensor(
       return never
     }
   }
+}
+
+/** What a sensor's program is started with, and how it is started again. */
+function createProgramParts() {
+  const { PATH, HOME, LANG, TZ } = process.env
+  return {
+    env: { PATH, HOME, LANG, TZ },
+    restartMinMs: 1000,
+    restartMaxMs: 60_000,
+    random: Math.random,
+  }
+}
+
+function createSeveral(
+  rows: readonly SensorRow[],
+  { config, log, gauge, onEdge }: Pick<SensorParts, 'config' | 'log' | 'onEdge'> & { gauge: GaugeOptions },
+): Sensor {
+  const program = createProgramParts()
+  const parts = rows.map((row): Part => {
+    const { name, type } = row
+    switch (type) {
+      case 'exec':
+        return {
+          name,
+          type,
+          openGauge: ({ clock, signal }) =>
+            openExec({ ...gauge, ...program, command: row.command ?? [] }, clock.monotonicMs, signal),
+        }
+      case 'http': {
+        const options = { ...gauge, url: row.url ?? '', pointer: row.pointer ?? '', fetch: createFetch() }
+        return { name, type, openGauge: ({ signal }) => openHttp(options, signal) }
+      }
+      case 'gpio': {
+        const { chip = '', entry, exit, outer, inner, active = 'high', bias = 'as-is', debounceMs = 30 } = row
+        const gate = { ...(entry === undefined ? {} : { entry }), ...(exit === undefined ? {} : { exit }) }
+        const lines = outer === undefined || inner === undefined ? gate : { outer, inner }
+        const more = onEdge === undefined ? {} : { onEdge }
+        const options = { ...program, ...more, name, chip, lines, active, bias, debounceMs, log }
+        return {
+          name,
+          type,
+          openGate: ({ clock }) =>
+            openGpio(
+              { ...options, stuckAfterMs: gauge.stuckAfterMs, run: runProgramOnce },
+              clock.monotonicMs,
+            ),
+        }
+      }
+      default: {
+        const never: never = type
+        return never
+      }
+    }
+  })
+  return createMergedSensor({ ...gauge, parts, startCount: config.sensorStartCount })
 }
 
 function scheduleOf(sensor: AgentConfig['sensor']): string | undefined {

@@ -10,6 +10,7 @@ import type { ConfigReport, StatusMessage } from '../core/contract/status.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { AgentState } from './agent.ts'
 import type { Boot } from './boot.ts'
+import type { PartState } from './sensors/sensor.ts'
 
 export interface StatusFacts {
   readonly version: string
@@ -21,6 +22,8 @@ export interface StatusFacts {
   readonly nowMs: number
   readonly clock: { readonly state: Static<typeof ClockState>; readonly offsetMs: number | undefined }
   readonly sensorType: string
+  /** Where the device has several. */
+  readonly parts: readonly PartState[] | undefined
   readonly host: HostFacts
   readonly credential: { readonly credentialId: string | undefined; readonly ageSec: number | undefined }
   readonly boot: Pick<Boot, 'bootId' | 'serial'>
@@ -61,9 +64,11 @@ export function statusOf(facts: StatusFacts): StatusMessage {
     dropped: state.dropped,
     clock: { state: clock.state, ...(clock.offsetMs === undefined ? {} : { offsetMs: clock.offsetMs }) },
     sensors:
-      state.sensor === undefined
-        ? []
-        : [{ name: facts.sensorType, type: facts.sensorType, state: state.sensor }],
+      facts.parts !== undefined
+        ? [...facts.parts]
+        : state.sensor === undefined
+          ? []
+          : [{ name: facts.sensorType, type: facts.sensorType, state: state.sensor }],
     ...facts.host,
     credential: {
       ...(credential.credentialId === undefined ? {} : { credentialId: credential.credentialId }),

@@ -40,6 +40,8 @@ const pureFiles: readonly string[] = [
   'agent/outbox.ts',
   'agent/stamps.ts',
   'agent/remote-config.ts',
+  'agent/sensors/gates.ts',
+  'agent/sensors/gpiomon.ts',
   'agent/sensors/measurement.ts',
   'agent/sensors/simulation.ts',
   'agent/steps.ts',

@@ -3,10 +3,10 @@
  * and the newest line counts; one that prints and ends is run again at each tick. After a failure it is started again
  * by itself, with backoff. It gets no shell, no input, and none of the agent's own environment but what is handed over.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { createBackoff } from '../../core/runtime/backoff.ts'
 import { createGaugeSensor, type Gauge, type GaugeOptions } from './gauge.ts'
 import { type Measurement, parseMeasurement } from './measurement.ts'
+import { type Program, startProgram } from './program.ts'
 import type { Sensor } from './sensor.ts'
 
 export interface ExecOptions extends GaugeOptions {
@@ -19,25 +19,17 @@ export interface ExecOptions extends GaugeOptions {
   readonly random: () => number
 }
 
-/** A longer line is passed over. */
-const lineCharactersMax = 4096
-/** Of what it says on standard error, the end is logged. */
-const complaintCharactersMax = 300
-/** Between asking a program to end and ending it, and between its end and the end of its output. */
-const killAfterMs = 1000
-
 export function createExecSensor(options: ExecOptions): Sensor {
   return createGaugeSensor(({ clock, signal }) => openExec(options, clock.monotonicMs, signal), options)
 }
 
-function openExec(options: ExecOptions, monotonicMs: () => number, stopping: AbortSignal): Gauge {
+export function openExec(options: ExecOptions, monotonicMs: () => number, stopping: AbortSignal): Gauge {
   const backoff = createBackoff({
     minMs: options.restartMinMs,
     maxMs: options.restartMaxMs,
     random: options.random,
   })
-  let child: ChildProcess | undefined
-  let gone: Promise<void> = Promise.resolve()
+  let child: Program | undefined
   let restart: NodeJS.Timeout | undefined
   let newest: { measurement: Measurement; atMs: number } | undefined
   let hasSpoken = false
@@ -60,44 +52,23 @@ function openExec(options: ExecOptions, monotonicMs: () => number, stopping: Abo
   function start(): void {
     restart = undefined
     hasSpoken = false
-    const [file = '', ...args] = options.command
-    // A group of its own, so that what it starts ends with it.
-    const started = spawn(file, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-      env: { ...options.env },
-    })
-    child = started
-    let complaint = ''
-    let startFault: string | undefined
-    started.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      complaint = (complaint + chunk).slice(-complaintCharactersMax)
-    })
-    const endLine = readLines(started.stdout, onLine)
-    started.once('error', (error) => {
-      startFault = error.message
-    })
-    gone = new Promise((resolve) => {
-      started.once('exit', () => {
-        resolve()
-        // What it left behind may hold its output open: without an end of that, it would never be started again.
-        const timer = setTimeout(() => closeOutput(started), killAfterMs)
-        started.once('close', () => clearTimeout(timer))
-      })
-      started.once('close', (code, signal) => {
-        resolve()
-        endLine()
+    const started = startProgram({
+      command: options.command,
+      env: options.env,
+      onLine,
+      onEnd(end) {
         if (child === started) child = undefined
-        if (!stopping.aborted && (code !== 0 || !hasSpoken)) {
-          fault = startFault ?? `ended with ${signal ?? code}`
-          options.log.warn('sensor.program_ended', { fault, complaint: complaint.trim() })
+        if (!stopping.aborted && (end.code !== 0 || !hasSpoken)) {
+          fault = end.fault
+          options.log.warn('sensor.program_ended', { fault, complaint: end.complaint })
           // What a broken program said last is not known to hold.
           newest = undefined
           restart = setTimeout(start, backoff.next())
         }
         heard?.()
-      })
+      },
     })
+    child = started
   }
 
   /** Until it has spoken, has ended, or time is up. */
@@ -123,51 +94,7 @@ function openExec(options: ExecOptions, monotonicMs: () => number, stopping: Abo
     },
     async close() {
       clearTimeout(restart)
-      const running = child
-      if (running === undefined) return
-      end(running, 'SIGTERM')
-      const timer = setTimeout(() => end(running, 'SIGKILL'), killAfterMs)
-      await gone
-      clearTimeout(timer)
-      closeOutput(running)
+      await child?.close()
     },
-  }
-}
-
-function closeOutput(child: ChildProcess): void {
-  child.stdout?.destroy()
-  child.stderr?.destroy()
-}
-
-/** Signals the program and what it started, while it is surely ours. */
-function end(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-  try {
-    process.kill(-child.pid, signal)
-  } catch {
-    // It was quicker.
-  }
-}
-
-/** @returns call at the end: a last line needs no line feed */
-function readLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): () => void {
-  let rest = ''
-  let isTooLong = false
-  const take = (line: string) => {
-    if (!isTooLong && line.length <= lineCharactersMax) onLine(line)
-    isTooLong = false
-  }
-  stream.setEncoding('utf8').on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) take(line)
-    if (rest.length > lineCharactersMax) {
-      rest = ''
-      isTooLong = true
-    }
-  })
-  return () => {
-    take(rest)
-    rest = ''
   }
 }

@@ -3,7 +3,7 @@
  * bounded in size and time, and a redirect is a failure: where we are sent is not where we were told to ask.
  */
 import type { Fetch } from '../../core/auth/verifier.ts'
-import { createGaugeSensor, type GaugeOptions } from './gauge.ts'
+import { createGaugeSensor, type Gauge, type GaugeOptions } from './gauge.ts'
 import { at, measurementOf, type Sighting } from './measurement.ts'
 import type { Sensor } from './sensor.ts'
 
@@ -17,10 +17,11 @@ export interface HttpOptions extends GaugeOptions {
 const bodyBytesMax = 64 * 1024
 
 export function createHttpSensor(options: HttpOptions): Sensor {
-  return createGaugeSensor(
-    ({ signal }) => ({ read: () => ask(options, signal), close: async () => undefined }),
-    options,
-  )
+  return createGaugeSensor(({ signal }) => openHttp(options, signal), options)
+}
+
+export function openHttp(options: HttpOptions, stopping: AbortSignal): Gauge {
+  return { read: () => ask(options, stopping), close: async () => undefined }
 }
 
 async function ask(options: HttpOptions, stopping: AbortSignal): Promise<Sighting> {

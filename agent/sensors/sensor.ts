@@ -33,8 +33,17 @@ export interface SensorStart {
   /** When a reading is due, Unix milliseconds, each later than the one before; a tick nobody waits for is passed over. */
   readonly ticks: AsyncIterable<number>
   readonly clock: Clock
+  /** Resolves when every chunk that was taken until now is durable. */
+  readonly kept: () => Promise<void>
   /** Aborted when the agent stops: `observe` then ends soon, without throwing. */
   readonly signal: AbortSignal
+}
+
+/** One of the sensors of a device that has several. */
+export interface PartState {
+  readonly name: string
+  readonly type: string
+  readonly state: NonNullable<Observation['sensor']>
 }
 
 export interface Sensor {
@@ -46,6 +55,8 @@ export interface Sensor {
    * @throws FleetError `file.invalid` and the like when the sensor cannot go on; the device then stops, not its neighbours
    */
   observe(start: SensorStart): AsyncIterable<Chunk>
+  /** How each of several is, as far as they have been asked. Absent: there is only one. */
+  parts?(): readonly PartState[]
   /**
    * Takes a count from somebody who looked at the lot (the command `set-count`), from which it goes on counting.
    * Durable when it resolves. Absent: the sensor measures, and cannot be told.

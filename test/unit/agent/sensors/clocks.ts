@@ -40,7 +40,7 @@ export async function observeAll(
   const chunks: Chunk[] = []
   const { signal } = new AbortController()
   const { clock, position, ticks = ticksAt() } = start
-  for await (const chunk of sensor.observe({ position, ticks, clock, signal })) {
+  for await (const chunk of sensor.observe({ position, ticks, clock, kept: async () => undefined, signal })) {
     chunks.push(chunk)
     if (chunks.length >= most) break
   }

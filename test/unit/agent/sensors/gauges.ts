@@ -18,7 +18,13 @@ export function asking(sensor: Sensor) {
     while (!stopping.signal.aborted) yield clock.nowMs()
   }
   const chunks = sensor
-    .observe({ position: undefined, ticks: ticks(), clock, signal: stopping.signal })
+    .observe({
+      position: undefined,
+      ticks: ticks(),
+      clock,
+      kept: async () => undefined,
+      signal: stopping.signal,
+    })
     [Symbol.asyncIterator]()
   return {
     clock,
