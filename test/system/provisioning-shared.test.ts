@@ -1,12 +1,13 @@
 /** Two provisioning processes on one PostgreSQL: what must hold across both. */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { IssuedCredential } from '../../core/contract/client.ts'
 import type { CredentialFile } from '../../core/contract/credential.ts'
+import type { IssuedEnrolKey } from '../../core/contract/enrolment.ts'
 import { audiences } from '../../core/contract/principal.ts'
-import type { Device } from '../../core/contract/registry.ts'
+import type { Lot } from '../../core/contract/registry.ts'
 import { followEvents, readCredentialFile } from '../../core/runtime/fetch.ts'
 import { describeWithCommand } from '../kit/needs.ts'
 import { type Postgres, startPostgres } from '../kit/postgres.ts'
@@ -113,6 +114,30 @@ describeWithCommand('initdb')('two provisioning processes on one PostgreSQL', ()
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
   })
 
+  it('let in as many boards by an enrolment key as it says, wherever they come', async () => {
+    const { key } = await operatorAt(0).json<IssuedEnrolKey>('/v1/enrol-keys', {
+      method: 'POST',
+      body: { usesMax: 3 },
+    })
+    const enrol = async (i: number) => {
+      const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
+      const proof = await new SignJWT({ aud: String(both[0].program.ready.issuer), jti: randomUUID() })
+        .setProtectedHeader({ alg: 'ES256', typ: 'enrol+jwt' })
+        .setExpirationTime('1m')
+        .sign(privateKey)
+      const response = await fetch(`${both[(i % 2) as 0 | 1].url}/v1/enrol`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ key, deviceId: `board-${i}`, publicKey: await exportJWK(publicKey), proof }),
+      })
+      return response.status
+    }
+
+    const statuses = await Promise.all(Array.from({ length: 8 }, (_, i) => enrol(i)))
+
+    expect(statuses.toSorted()).toEqual([201, 201, 201, 403, 403, 403, 403, 403])
+  })
+
   it('refuse at once what was revoked at the other', async () => {
     const credential = await register({ oauthClientId: 'leaver', kind: 'service', grants })
     expect((await ask(both[1], withSecret(credential))).status).toBe(200)
@@ -155,12 +180,12 @@ describeWithCommand('initdb')('two provisioning processes on one PostgreSQL', ()
   it('go on by themselves when the database cuts their connections', async () => {
     await postgres.cutConnections()
 
-    const devices = await eventually(async () => {
+    const lots = await eventually(async () => {
       const { status } = await fetch(`${both[0].url}/readyz`)
-      const answer = await operatorAt(0).json<{ devices: Device[] }>('/v1/devices')
+      const answer = await operatorAt(0).json<{ lots: Lot[] }>('/v1/lots')
       return status === 200 && answer
     })
-    expect(devices.devices).toEqual([])
     await operatorAt(1).json('/v1/lots/after', { method: 'PUT', body: { name: 'After', capacities: [] } })
+    expect((await operatorAt(0).json<{ lots: Lot[] }>('/v1/lots')).lots).toHaveLength(lots.lots.length + 1)
   })
 })

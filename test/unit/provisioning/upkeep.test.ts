@@ -35,6 +35,33 @@ describe('what is done by the clock', () => {
     expect(new Set(asked)).toEqual(new Set([10 * 86_400_000]))
   })
 
+  it('makes the next signing key when its time has come', async () => {
+    const by: string[] = []
+    const upkeep = startUpkeep({
+      presence: { sweep: async () => [] },
+      credentials: { retireUnused: async () => 0 },
+      repository: { prune: async () => {} },
+      credentialUnusedDays: 0,
+      now: () => 0,
+      log,
+      keys: {
+        rotate: async (actor) => {
+          by.push(actor)
+          return []
+        },
+        refresh: async () => undefined,
+      },
+      keyRotation: everySecond,
+      retireAt: never,
+      pruneAt: never,
+    })
+
+    await eventually(() => by.length >= 2)
+    await upkeep.stop()
+
+    expect(new Set(by)).toEqual(new Set(['provisioning']))
+  })
+
   it('forgets what nobody can ask for, retires nothing when told so, and survives a failure', async () => {
     const done = { pruned: 0, retired: 0 }
     const upkeep = startUpkeep({
