@@ -2,7 +2,7 @@
 import { Value } from 'typebox/value'
 import { createTokenSource } from '../../core/auth/token-source.ts'
 import { CredentialFile } from '../../core/contract/credential.ts'
-import { FleetError } from '../../core/contract/errors.ts'
+import { FleetError, isFleetError } from '../../core/contract/errors.ts'
 import { audiences } from '../../core/contract/principal.ts'
 import { createFetch, readCredentialFile, requireTlsUrl } from '../../core/runtime/fetch.ts'
 import type { Call, CallFlags } from '../call.ts'
@@ -27,15 +27,7 @@ export async function login(call: Call, flags: LoginFlags, file?: string): Promi
   const { ingest: ingestUrl, broker: brokerUrl } = flags
   if (ingestUrl !== undefined) requireTlsUrl(ingestUrl, { setting: '--ingest', insecure })
   if (brokerUrl !== undefined) requireTlsUrl(brokerUrl, { setting: '--broker', insecure })
-  const tokens = createTokenSource({
-    credential,
-    audience: audiences.provisioning,
-    fetch: createFetch(credential.ca === undefined ? {} : { ca: credential.ca }),
-    nowMs: () => performance.now(),
-    random: Math.random,
-    timeoutMs: flags.timeoutMs ?? timeoutSec * 1000,
-  })
-  await tokens.get()
+  await prove(credential, flags.timeoutMs ?? timeoutSec * 1000)
   const name = flags.profile ?? profileDefault
   const servers = {
     provisioningUrl,
@@ -47,6 +39,30 @@ export async function login(call: Call, flags: LoginFlags, file?: string): Promi
     { profile: name, oauthClientId: credential.client_id, server: provisioningUrl, credentialFile },
     'profile',
   )
+}
+
+/** Any token of ours will do: an analyst may have a grant for ingest alone. @throws FleetError `client.refused` */
+async function prove(credential: CredentialFile, timeoutMs: number): Promise<void> {
+  const fetch = createFetch(credential.ca === undefined ? {} : { ca: credential.ca })
+  const get = (audience: string) =>
+    createTokenSource({
+      credential,
+      audience,
+      fetch,
+      nowMs: () => performance.now(),
+      random: Math.random,
+      timeoutMs,
+    }).get()
+  const lacksGrant = (error: unknown) =>
+    isFleetError(error, 'client.refused') && error.safeDetail === 'invalid_target'
+  for (const audience of [audiences.provisioning, audiences.ingest])
+    try {
+      await get(audience)
+      return
+    } catch (error) {
+      if (!lacksGrant(error)) throw error
+    }
+  await get(audiences.broker)
 }
 
 export async function logout(call: Call, { profile = profileDefault }: CallFlags): Promise<void> {

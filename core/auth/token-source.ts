@@ -165,16 +165,16 @@ async function requestToken(options: TokenSourceOptions, wall: WallClock): Promi
   if (!Number.isNaN(theirsMs)) wall.offsetMs = Date.now() - theirsMs
   const answer: unknown = await response.json().catch(() => undefined) // not JSON: judged by its status
   const body = (typeof answer === 'object' && answer !== null ? answer : {}) as Record<string, unknown>
+  const { error, error_description: description } = body
+  // RFC 6749 §5.2, where the server has its words.
+  const words = `${String(error ?? response.status)}${description ? `: ${String(description)}` : ''}`
   if (response.status >= 500 || response.status === 429) {
-    throw new FleetError('token.unavailable', `token endpoint answered ${response.status}`)
+    throw new FleetError('token.unavailable', `token endpoint answered ${response.status}: ${words}`)
   }
   if (!response.ok) {
-    const { error, error_description: description } = body
-    throw new FleetError(
-      'client.refused',
-      `token endpoint: ${String(error ?? response.status)}${description ? `: ${String(description)}` : ''}`,
-      { safeDetail: String(error ?? response.status) },
-    )
+    throw new FleetError('client.refused', `token endpoint: ${words}`, {
+      safeDetail: String(error ?? response.status),
+    })
   }
   const { access_token: token, expires_in: expiresInSec } = body
   if (typeof token !== 'string' || typeof expiresInSec !== 'number' || !(expiresInSec > 0)) {

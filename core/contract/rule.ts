@@ -76,7 +76,8 @@ export const RuleTestAnswer = Type.Object(
     reason: Type.Optional(Type.String()),
     /** What it wrote to the console: the first lines of it. */
     console: Type.Array(Type.String()),
-    tookMs: Type.Optional(Type.Number()),
+    /** Microseconds. */
+    tookUs: Type.Optional(Type.Integer({ minimum: 0 })),
   },
   { additionalProperties: false },
 )

@@ -191,6 +191,14 @@ describe('lotctl', () => {
     expect((await runLotctl(['whoami', '--profile', 'work'], elsewhere)).exit).toBe(78)
   }, 30_000)
 
+  it('keeps a credential of an analyst, who has nothing to ask the registry', async () => {
+    const file = path('analyst.json')
+    await json('client', 'create', 'analyst', '--grant', 'ingest=read:readings', '--out', file)
+    const login = await json('login', file, '--profile', 'analyst', '--server', provisioning.url)
+    expect(login.oauthClientId).toBe('analyst')
+    await json('logout', '--profile', 'analyst')
+  }, 30_000)
+
   it('does not keep a credential that gets no token', async () => {
     const { exit } = await lotctl('login', path('wrong.json'), '--profile', 'bad')
     expect(exit).toBe(3)

@@ -48,6 +48,8 @@ export function askRules(rules: readonly Rule[], request: RuleRequest, sandbox: 
     ...standing,
     ran,
     ...(denied === undefined ? {} : { denied }),
-    ...(request.traced ? { trace: { console, beyond, tookMs: performance.now() - fromMs } } : {}),
+    ...(request.traced
+      ? { trace: { console, beyond, tookUs: Math.round((performance.now() - fromMs) * 1000) } }
+      : {}),
   }
 }

@@ -20,8 +20,10 @@ export const prelude = `(() => {
   const textOf = (value) => {
     try {
       if (value instanceof Error) {
-        const at = /\\(?([^\\s()]+:[0-9]+:[0-9]+)\\)?\\s/.exec(value.stack + ' ')
-        return value.name + ': ' + value.message + (at === null ? '' : ' (' + at[1] + ')')
+        // Where the rule made it, not where this file did.
+        const at = String(value.stack).split('\\n').find((line) => /:[0-9]/.test(line) && !line.includes('prelude.js'))
+        const place = at === undefined ? null : /[^\\s()]+:[0-9]+(:[0-9]+)?/.exec(at)
+        return value.name + ': ' + value.message + (place === null ? '' : ' (' + place[0] + ')')
       }
       return typeof value === 'string' ? value : (stringify(value) ?? String(value))
     } catch {

@@ -61,7 +61,8 @@ export interface RuleTrace {
   readonly console: readonly string[]
   /** Scopes that a rule wanted and the grant does not have. */
   readonly beyond: readonly string[]
-  readonly tookMs: number
+  /** Microseconds. */
+  readonly tookUs: number
 }
 
 /** Auth0's limit as well. */

@@ -48,7 +48,7 @@ export function createRuleTrial(options: {
       ...(denied === undefined ? {} : { error: denied.error, reason: denied.why }),
       ...(denied?.told === undefined ? {} : { told: denied.told }),
       console: [...(trace?.console ?? [])],
-      ...(trace === undefined ? {} : { tookMs: trace.tookMs }),
+      ...(trace === undefined ? {} : { tookUs: trace.tookUs }),
     }
   }
 }

@@ -60,7 +60,7 @@ describe('a Rule', () => {
     expect(ask({ 'banned.js': wellKnown }, banned).denied).toEqual({
       rule: 'banned.js',
       error: 'access_denied',
-      why: expect.stringContaining('temporarily revoked'),
+      why: expect.stringMatching(/temporarily revoked \(banned\.js:6:\d+\)$/),
       told: 'Access to this application has been temporarily revoked',
       failed: false,
     })
