@@ -9,7 +9,8 @@ import { runLotctl } from '../kit/lotctl.ts'
 import { freePort, makeDataDir } from '../kit/program.ts'
 import { type Provisioning, startProvisioning } from '../kit/provisioning.ts'
 
-const answerMs = 5000
+/** A deadline, not a speed: who waits for somebody would wait for ever. */
+const answerMs = 20_000
 /** They run until somebody ends them, or are asked by a shell. */
 const notAlone = new Set(['up', 'demo', 'complete'])
 /** What they print is no JSON document. */
