@@ -160,7 +160,7 @@ describe('rules at token time', () => {
     const unknown = await lotctl('rules', 'test', file, '--client', 'nobody', '-o', 'json')
     expect([unknown.exit, unknown.stderr]).toEqual([4, expect.stringContaining('nobody')])
     expect((await ask('reader')).body.scope).toBe('read:readings')
-  })
+  }, 60_000)
 
   it('that are broken deny everybody until they are corrected, and the log says which', async () => {
     const { operator } = provisioning
