@@ -215,7 +215,7 @@ async function start(config: BrokerConfig): Promise<Running> {
       else log.warn('presence.unreported', { error: state.error as Error })
     },
   })
-  const engine = await createAedesEngine(gate, config)
+  const engine = await createAedesEngine(gate, { ...config, random: Math.random })
   const feed = followFeed({
     api: provisioning,
     revocations,

@@ -30,6 +30,8 @@ export interface AedesEngineOptions {
   readonly connectTimeoutMs: number
   /** From there to the decision on it. */
   readonly authenticationTimeoutMs: number
+  /** Uniform in [0, 1). */
+  readonly random: () => number
 }
 
 export async function createAedesEngine<Peer>(
@@ -138,8 +140,12 @@ export async function createAedesEngine<Peer>(
     async stop() {
       acknowledgements.flush()
       const gone = Promise.all([...links].map((link) => link.gone))
-      for (const link of links) link.end('broker stops')
-      await Promise.race([gone, delay(goodbyeMs, undefined, { ref: false })])
+      // Not all at once: those who come back at once would come together.
+      const spreadMs = links.size * goodbyeEachMs
+      for (const link of links)
+        setTimeout(() => link.end('broker stops'), Math.min(spreadMs, goodbyeSpreadMsMax) * options.random())
+      const lastMs = Math.min(spreadMs, goodbyeSpreadMsMax) + goodbyeMs
+      await Promise.race([gone, delay(lastMs, undefined, { ref: false })])
       for (const link of links) link.close('broker stops')
       await gone
       await new Promise<void>((resolve) => broker.close(resolve))
@@ -168,6 +174,9 @@ const heldMax = 16
 const unreadBytesMax = 65_535 * 4
 /** How long a device may leave what was written to it unread. */
 const drainMs = 5000
+/** Connections are closed at random moments within so much for each of them, and no more than so much in all. */
+const goodbyeEachMs = 0.25
+const goodbyeSpreadMsMax = 3000
 /** For the last PUBACKs to reach their devices before sockets are destroyed. */
 const goodbyeMs = 300
 

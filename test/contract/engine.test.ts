@@ -66,7 +66,11 @@ class Desk implements EngineHooks<TestPeer> {
 
 const adapters = {
   aedes: (hooks: EngineHooks<TestPeer>, timeoutMs: number) =>
-    createAedesEngine(hooks, { connectTimeoutMs: timeoutMs, authenticationTimeoutMs: timeoutMs }),
+    createAedesEngine(hooks, {
+      connectTimeoutMs: timeoutMs,
+      authenticationTimeoutMs: timeoutMs,
+      random: () => 0.5,
+    }),
 }
 
 describe.each(Object.entries(adapters))('the engine over %s', (_name, create) => {

@@ -31,6 +31,8 @@ export interface Issuer {
   credential(oauthClientId: string): CredentialFile
   /** Tells every follower, and those who come later. */
   push(event: Exclude<FeedEvent, { type: 'snapshot' }>): void
+  /** Whether the feed ends, and every call to follow it: tokens and keys go on. */
+  silence(isSilent: boolean): void
   /** What brokers said of commands, oldest first. */
   readonly outcomes: readonly ({ commandId: string } & CommandOutcome)[]
   /** What brokers said of connections, oldest first. */
@@ -52,6 +54,7 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
   if (typeof address !== 'object' || address === null) throw new Error('no address')
   const url = `http://127.0.0.1:${address.port}`
   let serial = 0
+  let isSilent = false
 
   async function sign(claims: JWTPayload, header: { typ?: string; alg?: string; kid?: string } = {}) {
     const nowSec = Math.floor(Date.now() / 1000)
@@ -79,6 +82,10 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
       const scope = Object.keys(scopesOf[audience as keyof typeof scopesOf] ?? {}).join(' ') // none for strangers
       const token = await sign({ aud: audience, scope, client_id: form.get('client_id') ?? 'tester' })
       return json(response, { access_token: token, token_type: 'Bearer', expires_in: 600, scope })
+    }
+    if (path === '/v1/feed' && isSilent) {
+      response.writeHead(503).end()
+      return
     }
     if (path === '/v1/feed') {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -117,6 +124,10 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
       const text = frame(event.type, event.data, events.length)
       events.push(text)
       for (const follower of followers) follower.write(text)
+    },
+    silence(should) {
+      isSilent = should
+      if (should) for (const follower of followers) follower.destroy()
     },
     async stop() {
       server.closeAllConnections()

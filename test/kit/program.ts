@@ -72,20 +72,27 @@ export async function startProgram(
       resolve(message.ready)
     })
   })
+  const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+    await gone
+    requireNoToken(name, lines)
+  }
   return {
     ready,
     process: child,
     lines,
     async stop() {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
-      await gone
+      await end('SIGTERM')
       return child.exitCode
     },
-    async kill() {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
-      await gone
-    },
+    kill: () => end('SIGKILL'),
   }
+}
+
+/** Whatever a test is about: no program of the suite writes a token, whole or in part. */
+export function requireNoToken(name: string, lines: readonly string[]): void {
+  const leaking = lines.find((line) => /eyJ[\w-]{8,}/.test(line))
+  if (leaking !== undefined) throw new Error(`${name} wrote a token into its log: ${leaking.slice(0, 300)}`)
 }
 
 /** A folder of its own for a test, and how to remove it. */

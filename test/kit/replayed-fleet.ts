@@ -5,13 +5,15 @@ import type { FleetFile, FleetProgress } from '../../core/contract/fleet.ts'
 import { eventually, type Program, startProgram } from './program.ts'
 import type { System } from './system.ts'
 
-const carParks = 12
+const carParksUsual = 12
 const stepMs = 5 * 60_000
 const rowsPerSec = 1500
 
 export interface Recording {
   readonly file: string
   readonly rows: number
+  /** As many devices play it. */
+  readonly carParks: number
   /** What has to be in the store: device and instant → count. */
   readonly expected: ReadonlyMap<string, number>
   readonly speed: number
@@ -19,7 +21,7 @@ export interface Recording {
   readonly lastsMs: number
 }
 
-export function record(folder: string, lastsMs: number): Recording {
+export function record(folder: string, lastsMs: number, carParks = carParksUsual): Recording {
   const rowsEach = Math.ceil((rowsPerSec * lastsMs) / 1000 / carParks)
   const startMs = Date.UTC(2020, 0, 1)
   const lines = ['SystemCodeNumber,Capacity,Occupancy,LastUpdated']
@@ -36,7 +38,7 @@ export function record(folder: string, lastsMs: number): Recording {
   }
   const file = join(folder, 'recording.csv')
   writeFileSync(file, `${lines.join('\n')}\n`)
-  return { file, rows: expected.size, expected, speed: (rowsEach * stepMs) / lastsMs, lastsMs }
+  return { file, rows: expected.size, carParks, expected, speed: (rowsEach * stepMs) / lastsMs, lastsMs }
 }
 
 /** A fleet process that comes back after each kill, and what it last said. */
@@ -79,7 +81,7 @@ export class Fleet {
 
 export async function startFleet(system: System, recording: Recording): Promise<Fleet> {
   const devices: FleetFile['devices'] = []
-  for (let park = 0; park < carParks; park++) {
+  for (let park = 0; park < recording.carParks; park++) {
     const deviceId = `park-${park}`
     const { file } = await system.register(deviceId)
     devices.push({

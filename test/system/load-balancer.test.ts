@@ -1,5 +1,6 @@
 /** Three brokers behind Debian's HAProxy: none of them holds anything that cannot be had from another. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { IssuedCredential } from '../../core/contract/client.ts'
 import { openSocket } from '../kit/broker.ts'
 import { type LoadBalancer, startHaproxy } from '../kit/haproxy.ts'
 import { RawClient } from '../kit/mqtt.ts'
@@ -77,6 +78,30 @@ describeWithCommand('haproxy')('behind a load balancer', () => {
       await system.registry.json(`/v1/devices/${deviceId}/suspend`, { method: 'POST' })
       await eventually(() => client.isClosed, 1000, 5)
     }
+  })
+
+  it('a device that comes again is let in wherever it comes, and its older connection is closed wherever that is', async () => {
+    const first = await connect('wanderer')
+    const { credential } = await system.registry.json<IssuedCredential>('/v1/devices/wanderer/credentials', {
+      method: 'POST',
+      body: {},
+    })
+    const password = Buffer.from(await system.deviceToken(credential))
+    let older = first
+    for (let round = 0; round < 4; round++) {
+      const newer = RawClient.over(await openSocket(port))
+      newer.connect({ clientId: 'wanderer', username: 'wanderer', password })
+      expect((await newer.next('connack')).returnCode).toBe(0)
+      await older.closed()
+      newer.send({ cmd: 'pingreq' })
+      await newer.next('pingresp')
+      older = newer
+    }
+    // Each came to another broker than the one before.
+    const lines = everyBroker().flatMap((broker) => logged(broker, 'device.disconnected'))
+    const reasons = lines.filter((line) => line.deviceId === 'wanderer').map((line) => line.reason)
+    expect(reasons).toContain('taken over at another broker')
+    older.close()
   })
 
   it('shows whose connection it is', async () => {

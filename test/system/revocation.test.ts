@@ -95,6 +95,40 @@ describe('access that is taken away is gone within a second', () => {
     expect((await again.next('connack')).returnCode).toBe(5)
   })
 
+  it('in the middle of a flood: nothing that came later than a second after is stored', async () => {
+    const { credential } = await system.register('flood')
+    const client = await connect('flood', await system.deviceToken(credential))
+    expect((await client.next('connack')).returnCode).toBe(0)
+    let seq = 0
+    const send = () => {
+      for (let i = 0; i < 20 && !client.isClosed; i++, seq++) {
+        const readings = [{ seq, timestampMs: 1_767_225_600_000 + seq * 1000, occupied: 1 }]
+        const payload = JSON.stringify({ v: 1, epoch: '00000000000000ff', readings })
+        client.publish((seq % 60_000) + 1, 'devices/flood/readings', payload)
+      }
+    }
+    const flooding = setInterval(send, 10)
+    await eventually(() => client.packets.filter(({ cmd }) => cmd === 'puback').length > 100)
+    await system.registry.json('/v1/devices/flood/suspend', post())
+    const answeredAtMs = Date.now()
+    await eventually(() => client.isClosed, within, 5)
+    clearInterval(flooding)
+    // What another device sends now is stored behind everything that this one had handed over.
+    const { credential: other } = await system.register('after')
+    const witness = await connect('after', await system.deviceToken(other))
+    const readings = [{ seq: 0, timestampMs: 1_767_225_600_000, occupied: 1 }]
+    witness.publish(
+      1,
+      'devices/after/readings',
+      JSON.stringify({ v: 1, epoch: '00000000000000fe', readings }),
+    )
+    await witness.next('puback')
+    const { rows } = await system.stored({ device: 'flood' })
+    expect(rows.length).toBeGreaterThan(100)
+    expect(rows.filter(({ receivedAt }) => Date.parse(receivedAt) > answeredAtMs + within)).toEqual([])
+    witness.close()
+  })
+
   it.each<Way>([
     ['retired', ({ id }) => system.registry.json(`/v1/clients/${id}`, del)],
     [
