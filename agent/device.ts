@@ -18,6 +18,7 @@ import { openControl, type Snapshot, socketOf } from './control.ts'
 import { createDownlink } from './downlink.ts'
 import { type Identity, readIdentity } from './identity.ts'
 import { createLink } from './link.ts'
+import { claimOutbox } from './outbox-owner.ts'
 import { createOutboxFolder } from './outbox-salvage.ts'
 import type { Remote } from './remote.ts'
 import { rotateCredential } from './rotation.ts'
@@ -276,8 +277,10 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
 }
 
 /** @throws FleetError when it is missing, wrong, or of another device */
-function identityNow({ remote: { config }, deviceId }: DeviceOptions): Identity {
+function identityNow({ remote: { config }, deviceId, isAlone }: DeviceOptions): Identity {
   const identity = readIdentity(config.credentialFile, config)
+  // In a fleet the file says which outbox is whose.
+  if (isAlone) claimOutbox(config.outboxDir, identity.deviceId)
   if (deviceId !== undefined && deviceId !== identity.deviceId)
     throw new FleetError(
       'credential.invalid',

@@ -83,11 +83,29 @@ export async function enrol(
   parts: EnrolmentParts,
   options: { signal: AbortSignal; tell: (news: EnrolmentNews) => void },
 ): Promise<CredentialFile> {
-  const { signal, tell } = options
   const base = requireTlsUrl(request.url, { setting: 'URL', insecure: request.insecure })
   const url = base.href.replace(/\/+$/, '')
   const path = pendingFileOf(parts.credentialFile)
-  let pending = await begin(path, url)
+  const left = leftFrom(path, url, parts.credentialFile)
+  try {
+    return await enrolWith(left ?? (await begin(path, url)), { url, path, request }, parts, options)
+  } catch (error) {
+    const isRefused = isFleetError(error, 'enrolment.refused') || isFleetError(error, 'request.conflict')
+    if (left === undefined || !isRefused) throw error
+    // What was left is nobody's any more, such as a key that an operator has turned away.
+    removeKept(path)
+    return enrolWith(await begin(path, url), { url, path, request }, parts, options)
+  }
+}
+
+async function enrolWith(
+  begun: PendingFile,
+  { url, path, request }: { url: string; path: string; request: EnrolmentRequest },
+  parts: EnrolmentParts,
+  options: { signal: AbortSignal; tell: (news: EnrolmentNews) => void },
+): Promise<CredentialFile> {
+  const { signal, tell } = options
+  let pending = begun
   const server = parts.fetchOf(request.ca)
   const patiently = createPatience(parts, options)
 
@@ -135,10 +153,17 @@ async function fingerprintOfKey({ private_key_jwk: jwk }: PendingFile): Promise<
   return fingerprintOf(await calculateJwkThumbprint(publicHalf(jwk)))
 }
 
-/** The key pair of an attempt that was cut off, or a new one, on disk. */
+/** What an attempt that was cut off has left; one whose credential is in place already is done. */
+function leftFrom(path: string, url: string, credentialFile: string): PendingFile | undefined {
+  const left = readKept(path, PendingFile)
+  if (left?.url !== url) return undefined
+  const { credential } = left
+  if (credential === undefined) return left
+  return credential.credentialId === readKept(credentialFile, CredentialFile)?.credentialId ? undefined : left
+}
+
+/** A new key pair, on disk. */
 async function begin(path: string, url: string): Promise<PendingFile> {
-  const before = readKept(path, PendingFile)
-  if (before?.url === url) return before
   // P-256 is what every issuer and every version of Node knows.
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   const fresh: unknown = { v: 1, url, private_key_jwk: await exportJWK(privateKey) }

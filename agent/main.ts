@@ -24,6 +24,7 @@ import { takeGivenCredential } from './given-credential.ts'
 import { type Host, hostDevice } from './host.ts'
 import { identityOf, readIdentity } from './identity.ts'
 import { createNotifier } from './notify.ts'
+import { setOutboxAside } from './outbox-owner.ts'
 import { openRemote } from './remote.ts'
 import { tryCredential } from './rotation.ts'
 import { createTicks } from './schedule.ts'
@@ -183,6 +184,7 @@ async function enrolHere(url: string | undefined, flags: EnrolFlags, signal: Abo
         { sync: await timeSyncOf(config, parts.log), isAlone: true, ticks: everySecond },
       ),
     mayNotOpen: () => ownerOtherThanUs(dirname(resolve(config.outboxDir))),
+    setOutboxAside: () => setOutboxAside(config.outboxDir, parts.clock.nowMs()),
     say: (line) => toStdout(`${line}\n`),
     signal,
   })

@@ -32,6 +32,8 @@ export interface EnrolCommandParts extends EnrolmentParts {
   readonly open: () => Promise<Pick<Device, 'snapshot' | 'stop'>>
   /** Why this process must not run the device itself; undefined: it may. */
   readonly mayNotOpen: () => string | undefined
+  /** For another device to begin with a new outbox. @returns where the old one is; undefined: there was none */
+  readonly setOutboxAside: () => string | undefined
   readonly say: (line: string) => void
   readonly signal: AbortSignal
 }
@@ -77,13 +79,16 @@ async function credentialOf(
     )
   const where = url ?? file?.url ?? (flags.again === true ? present?.issuer : undefined)
   if (where === undefined) throw new FleetError('request.invalid', 'no URL: lot-agent enrol URL --key KEY')
+  // It would go on as the device it was, and holds the outbox.
+  if (flags.replace === true && present !== undefined && (await isRunning(parts)))
+    throw new FleetError('request.invalid', '--replace: stop the agent first (systemctl stop lot-agent)')
   const key = flags.key ?? file?.key
   const deviceId = flags.device ?? file?.device
   const name = flags.name ?? file?.name
   const ca =
     (flags.ca === undefined ? file?.ca : readText(flags.ca)) ??
     (flags.again === true ? present?.ca : undefined)
-  return enrol(
+  const credential = await enrol(
     {
       url: where,
       insecure: parts.insecure,
@@ -99,6 +104,20 @@ async function credentialOf(
     parts,
     { signal: parts.signal, tell: (news) => parts.say(wordsOf(news)) },
   )
+  if (present !== undefined && present.deviceId !== credential.deviceId) {
+    const aside = parts.setOutboxAside()
+    if (aside !== undefined) parts.say(`what ${present.deviceId} had not sent yet is in ${aside}`)
+  }
+  return credential
+}
+
+async function isRunning({ ask }: EnrolCommandParts): Promise<boolean> {
+  try {
+    await ask()
+    return true
+  } catch {
+    return false // nobody answers
+  }
 }
 
 /** @throws FleetError `enrolment.stopped` with the step that is missing */

@@ -23,7 +23,7 @@ let programs: Program[]
 beforeAll(async () => {
   system = await System.start()
   await system.registry.json('/v1/lots/north', { method: 'PUT', body: { name: 'North', capacities: [] } })
-})
+}, 120_000)
 afterAll(() => system.stop())
 beforeEach(() => {
   board = makeDataDir()
@@ -64,7 +64,10 @@ const deviceOf = (deviceId = '') =>
     `/v1/devices/${deviceId}`,
   )
 
-describe('lot-agent enrol', () => {
+// Real programs, several after another: a busy machine may take its time.
+const options = { timeout: 120_000 }
+
+describe('lot-agent enrol', options, () => {
   it('makes a key pair, becomes a device, and ends when its first reading is stored', async () => {
     const { key } = await keyOf({ tags: ['batch-7'] })
     const { exit, stdout, stderr } = await enrol(system.issuer, '--key', key, '--name', 'Gate 1')
@@ -174,6 +177,44 @@ describe('lot-agent enrol', () => {
     expect((await deviceOf(credential().deviceId)).name).toBe('Gate 2')
   })
 
+  it('asks with another key when the one before was turned away', async () => {
+    const { key } = await keyOf({ approval: 'manual', usesMax: 2 })
+    const first = start('enrol', system.issuer, '--key', key)
+    const [, unwanted = ''] = await first.says(/approval of (\S+);/)
+    first.process.kill('SIGKILL')
+    await first.ended
+    await system.registry.json(`/v1/enrolments/${unwanted}/reject`, { method: 'POST' })
+    const second = start('enrol', system.issuer, '--key', key)
+    const [, wanted = ''] = await second.says(/approval of (\S+);/)
+    expect(wanted).not.toBe(unwanted)
+    second.process.kill('SIGINT')
+    expect(await second.ended).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining('enrolment.stopped'),
+    })
+  })
+
+  it('never sends as another device what was counted as the one before', async () => {
+    const { key } = await keyOf({ usesMax: 2 })
+    await enrol(system.issuer, '--key', key)
+    const before = credential()
+    const other = await system.register('other-1')
+    writeFileSync(join(board.path, 'credentials.json'), readFileSync(other.file), { mode: 0o600 })
+    await expect(startProgram('agent', { args: ['run'], env: env() })).rejects.toThrow(
+      /ended with 78[\s\S]*of another device/,
+    )
+
+    writeFileSync(join(board.path, 'credentials.json'), JSON.stringify(before), { mode: 0o600 })
+    const { exit, stdout } = await enrol(system.issuer, '--key', key, '--replace')
+    expect({ exit, stdout }).toMatchObject({
+      exit: 0,
+      stdout: expect.stringContaining('had not sent yet is in'),
+    })
+    const { rows, complete } = await system.stored({ device: credential().deviceId ?? '' })
+    expect(rows[0]?.seq).toBe(0)
+    expect(complete).toBe(true)
+  })
+
   it('refuses a credential that others can read', async () => {
     writeFileSync(join(board.path, 'credentials.json'), '{}', { mode: 0o644 })
     const { exit, stderr } = await enrol(system.issuer, '--key', 'lotenr_x')
@@ -191,7 +232,7 @@ describe('lot-agent enrol', () => {
   })
 })
 
-describe('enrolment over TLS', () => {
+describe('enrolment over TLS', options, () => {
   it('believes only the authority it was given, says so otherwise, and keeps it in the credential', async () => {
     await initTls(board.path, {
       servers: [{ name: 'provisioning', others: ['127.0.0.1'] }],
