@@ -73,8 +73,9 @@ export interface Device extends Pick<Agent, 'progress' | 'done' | 'stop'> {
   line(): string
 }
 
-/** How often a credential is looked for, and whether it is another one. */
+/** How often a credential is looked for, and whether it is another one; of one of many only now and then. */
 const credentialLookMs = 2000
+const credentialLookInFleetMs = 60_000
 /** Other commands wait for a rotation; one that was cut off goes on when it is asked for again. */
 const rotationMs = 60_000
 
@@ -115,7 +116,7 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
           received: (topic, payload) => downlink.received(topic, payload),
         },
       }),
-    lookEveryMs: credentialLookMs,
+    lookEveryMs: options.isAlone ? credentialLookMs : credentialLookInFleetMs,
     log,
   })
   const folder = createOutboxFolder(config.outboxDir, { newEpoch: parts.newEpoch, nowMs: clock.nowMs })

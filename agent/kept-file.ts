@@ -6,6 +6,7 @@ import {
   closeSync,
   fchownSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -20,6 +21,7 @@ import { Value } from 'typebox/value'
 /** Durable when it returns; throws what the file system says, and then the old file is still there. */
 export function writeKept(path: string, value: unknown): void {
   const folder = dirname(path)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
   const beside = `${path}.part`
   rmSync(beside, { force: true })
   const file = openSync(beside, 'wx', 0o600)

@@ -4,6 +4,7 @@
  * Without systemd nothing happens.
  */
 import { spawn } from 'node:child_process'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Log } from '../core/runtime/log.ts'
 
 export interface Notifier {
@@ -14,6 +15,8 @@ export interface Notifier {
 
 const lookMs = 1000
 const sayMs = 10_000
+/** Whoever stops has something better to do than to wait until that is known. */
+const stoppingMs = 1000
 
 export function createNotifier(env: Readonly<Record<string, string | undefined>>, log: Log): Notifier {
   const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: watchdogUsec, PATH } = env
@@ -69,7 +72,7 @@ export function createNotifier(env: Readonly<Record<string, string | undefined>>
     async stopping() {
       clearInterval(timer)
       // Bookworm's systemd-notify (252) has no option for it.
-      await say(['STOPPING=1'])
+      await Promise.race([say(['STOPPING=1']), delay(stoppingMs, undefined, { ref: false })])
     },
   }
 }

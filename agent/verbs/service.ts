@@ -29,6 +29,11 @@ const units = ['lot-agent.service', 'lot-agent-enrol.service'] as const
 export function installService(parts: ServiceParts): void {
   const { say } = parts
   refuseOthers(parts)
+  for (const path of [parts.node, parts.program])
+    if (/^\/(home|root)\//.test(path))
+      say(
+        `careful: the unit does not see ${path}; install Node and the agent for the whole system (/usr, /opt)`,
+      )
   for (const { path, text, isSettings } of unitFilesOf(parts)) {
     const place = join(parts.root ?? '/', path)
     if (isSettings === true && existsSync(place)) say(`keep ${place}`)

@@ -20,7 +20,8 @@ export interface Log {
 }
 
 const tokenShape = /eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}/g
-const secretShape = /lotsec_[A-Za-z0-9_-]{8,}/g
+/** Client secrets and enrolment keys. */
+const secretShape = /lot(?:sec|enr)_[A-Za-z0-9_-]{8,}/g
 /** The value of an Authorization header, whatever its scheme wraps. */
 const authorizationShape = /\b(Basic|Bearer) +[A-Za-z0-9+/._~-]{16,}=*/gi
 const causesMax = 5

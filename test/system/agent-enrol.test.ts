@@ -75,6 +75,7 @@ describe('lot-agent enrol', options, () => {
     const { deviceId, private_key_jwk: jwk, client_secret: secret } = credential()
     expect(stdout).toContain(`enrolled as ${deviceId}`)
     expect(stdout).toContain('the first reading has arrived')
+    expect(stdout).not.toContain(key)
     expect(jwk).toMatchObject({ kty: 'EC', d: expect.any(String) })
     expect(secret).toBeUndefined()
     expect(statSync(join(board.path, 'credentials.json')).mode & 0o777).toBe(0o600)

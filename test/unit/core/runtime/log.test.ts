@@ -134,6 +134,7 @@ describe('a token or a secret', () => {
 
   it('does not take what stands around it along', () => {
     expect(redact(`a ${token} b ${secret}; c`)).toBe('a [token] b [secret]; c')
+    expect(redact(`key=${secret.replace('lotsec', 'lotenr')}`)).toBe('key=[secret]')
     expect(redact('the Bearer scheme and Basic authentication')).toBe(
       'the Bearer scheme and Basic authentication',
     )
