@@ -1,32 +1,32 @@
 /**
- * The flow of a question: who may see which lots, which devices count for them and when, what the store has of them,
- * and how complete that is.
+ * The flow of a question: what it is about and what of that may be seen (`scope.ts`), what the store has of it, and how
+ * complete that is (`report.ts`). Windows of time are in `series-answers.ts`, devices in `device-answers.ts`.
  */
-import type { Gap } from '../core/contract/completeness.ts'
-import type { DeviceId, LotId } from '../core/contract/device.ts'
+import type { DeviceId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import type { LatestRow, LotRow, QuarantineRow, ReadingRow, SeriesRow } from '../core/contract/query.ts'
-import type { Lot } from '../core/contract/registry.ts'
+import type { LatestRow, LotRow, QuarantineRow, ReadingRow } from '../core/contract/query.ts'
+import { futureMsMax } from '../core/contract/reading.ts'
 import type { Found } from './answer-form.ts'
-import { gapsOf } from './completeness.ts'
+import { makeCursor, parseCursor } from './cursor.ts'
 import { type LastOfDevice, latestOf } from './latest.ts'
 import type { Ledger } from './ledger.ts'
 import { pagesOf } from './pages.ts'
-import { capacityAt, type Places, type Stretch, stretchesOf } from './places.ts'
+import { capacityAt, type Places } from './places.ts'
 import { readingRow } from './reading-row.ts'
-import { type LotWindow, lotWindows, type MeasuredStretch, runningSums } from './series.ts'
-import type { DeviceSpan, SpanWindow, Store } from './store/store.ts'
-import { type Every, windowsOf } from './windows.ts'
+import type { Report, Reporter } from './report.ts'
+import type { Among, Scope, Subject } from './scope.ts'
+import { bySpan } from './series-answers.ts'
+import type { DeviceSpan, Store, StoredReading } from './store/store.ts'
 import type { Zone } from './zone.ts'
 
 export interface AnswersOptions {
   readonly store: Store
   readonly ledger: Ledger
   readonly places: Places
+  readonly scope: Scope
+  readonly reporter: Reporter
   readonly staleAfterSec: number
-  readonly windowsMax: number
-  readonly readingsMax: number
   /** Wall clock, Unix milliseconds. */
   readonly now: () => number
 }
@@ -38,22 +38,12 @@ export interface Asker {
   readonly signal: AbortSignal
 }
 
-export interface SeriesQuestion {
-  readonly lots: readonly LotId[] | undefined
-  readonly fromMs: number
-  readonly toMs: number
-  readonly every: Every
-  readonly aggregates: readonly (keyof LotWindow)[]
-  /** Whether windows nobody measured are left out. */
-  readonly isSparse: boolean
-}
-
 export interface ReadingsRequest {
-  readonly lots: readonly LotId[] | undefined
-  readonly devices: readonly DeviceId[] | undefined
+  readonly among: Among
   readonly fromMs: number
   readonly toMs: number
   readonly order: 'asc' | 'desc'
+  readonly quality: 'all' | 'good'
   /** Absent: all of them, as a stream. */
   readonly limit: number | undefined
   readonly cursor: string | undefined
@@ -66,14 +56,11 @@ export interface QuarantineRequest {
   readonly cursor: string | undefined
 }
 
-/** Gaps an answer lists at most; `complete` is false all the same. */
-const gapsMax = 1000
-
 /** How far back the last count of a silent device is looked for. */
 const lastCountMs = 7 * 24 * 3600_000
-
-/** Readings of a device that was never assigned belong to no lot. */
-const always = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }
+/** Completeness of readings is judged in about so many windows, of an hour at least. */
+const windowsOfReport = 200
+const hourMs = 3600_000
 
 export class Answers {
   readonly #options: AnswersOptions
@@ -82,105 +69,61 @@ export class Answers {
     this.#options = options
   }
 
-  lots({ principal }: Asker): Found<LotRow> {
-    const { places } = this.#options
+  lots(among: Among, { principal }: Asker): Found<LotRow> {
+    const { scope } = this.#options
     const nowMs = this.#options.now()
-    const rows = this.#visibleLots(principal, undefined).map(
-      ({ lotId, name, latitude, longitude, zone, capacities }) => ({
-        lotId,
-        name,
-        capacity: capacityAt(capacities, nowMs) ?? null,
-        latitude: latitude ?? null,
-        longitude: longitude ?? null,
-        zone: zone ?? null,
-        devices: places.spansAt(lotId as LotId, nowMs).map(({ deviceId }) => deviceId), // the feed's schema has the same grammar
-      }),
-    )
+    const rows = scope.lotSpansAt(among, nowMs, principal).map(({ lot, spans }) => ({
+      lotId: lot.lotId,
+      name: lot.name,
+      capacity: capacityAt(lot.capacities, nowMs) ?? null,
+      latitude: lot.latitude ?? null,
+      longitude: lot.longitude ?? null,
+      zone: lot.zone ?? null,
+      devices: spans.map(({ deviceId }) => deviceId),
+    }))
     return { rows, gaps: [] }
   }
 
-  async latest(
-    lots: readonly LotId[] | undefined,
-    { principal, zone, signal }: Asker,
-  ): Promise<Found<LatestRow>> {
-    const { places, staleAfterSec } = this.#options
+  async latest(among: Among, { principal, zone, signal }: Asker): Promise<Found<LatestRow>> {
+    const { scope, staleAfterSec } = this.#options
     const nowMs = this.#options.now()
-    const visible = this.#visibleLots(principal, lots)
-    const spans = visible.map((lot) => places.spansAt(lot.lotId as LotId, nowMs)) // as above
-    const last = await this.#lastOf(spans.flat(), signal)
-    const rows = visible.map((lot, i) =>
+    const lots = scope.lotSpansAt(among, nowMs, principal)
+    const last = await this.#lastOf(
+      lots.flatMap(({ spans }) => spans),
+      signal,
+    )
+    const rows = lots.map(({ lot, spans }) =>
       latestOf(
         lot,
-        (spans[i] ?? []).map(({ deviceId }) => last.get(deviceId)),
+        spans.map(({ deviceId }) => last.get(deviceId)),
         { zone, nowMs, staleAfterSec },
       ),
     )
-    return { rows, gaps: this.#gaps(spans.flat().map(({ deviceId }) => deviceId)) }
+    const subjects = lots.flatMap(({ lotId, spans }) => spans.map((span): Subject => ({ span, lotId })))
+    // What holds now stands on the stale age before it.
+    const range = { fromMs: nowMs - staleAfterSec * 1000, toMs: nowMs }
+    return { rows, ...(await this.#reportOn(subjects, range, { zone, signal })) }
   }
 
-  async series(question: SeriesQuestion, { principal, zone, signal }: Asker): Promise<Found<SeriesRow>> {
-    const { fromMs, toMs, aggregates } = question
-    const visible = this.#visibleLots(principal, question.lots)
-    const windowsMax = Math.floor(this.#options.windowsMax / Math.max(1, visible.length))
-    const windows = windowsOf({ ...question, zone }, windowsMax)
-    if (windows === undefined)
-      throw invalid(
-        `more than ${windowsMax} windows for each of ${visible.length} lots: ask for less time or longer windows`,
-      )
-    const lots = visible.map((lot) => {
-      const spans = this.#options.places.spansOf(lot.lotId as LotId, fromMs, toMs) // as above
-      return { lot, stretches: stretchesOf(spans) }
-    })
-    const spans = lots.flatMap(({ stretches }) => stretches.flatMap(spansOfStretch))
-    const cells = bySpan(await this.#options.store.windows(spans, windows.runs, toMs, signal), spans.length)
-    const needsSums = aggregates.some((name) => name !== 'mean' && name !== 'count')
-    const rows: SeriesRow[] = []
-    let span = 0
-    for (const { lot, stretches } of lots) {
-      const measured: MeasuredStretch[] = []
-      for (const stretch of stretches) {
-        const devices = cells.slice(span, span + stretch.deviceIds.length)
-        span += stretch.deviceIds.length
-        measured.push(
-          needsSums && devices.length > 1
-            ? { ...stretch, devices, sums: await this.#sumsOf(stretch, windows.edges, signal) }
-            : { ...stretch, devices },
-        )
-      }
-      for (const [i, window] of lotWindows(measured, windows.edges).entries()) {
-        if (question.isSparse && window.count === 0) continue
-        rows.push({
-          lotId: lot.lotId,
-          start: zone.format(windows.edges[i] ?? toMs),
-          end: zone.format(windows.edges[i + 1] ?? toMs),
-          ...Object.fromEntries(aggregates.map((name) => [name, window[name]])),
-        })
-      }
-    }
-    return { rows, gaps: this.#gaps(spans.map(({ deviceId }) => deviceId)) }
-  }
-
-  async readings(request: ReadingsRequest, { principal, zone, signal }: Asker): Promise<Found<ReadingRow>> {
-    const { fromMs, toMs, order, limit, cursor } = request
-    const { store, ledger } = this.#options
-    const spans = this.#spansOf(request, principal)
-    const deviceIds = spans === undefined ? ledger.deviceIds() : spans.map(({ deviceId }) => deviceId)
-    const gaps = this.#gaps(deviceIds)
+  async readings(request: ReadingsRequest, asker: Asker): Promise<Found<ReadingRow>> {
+    const { fromMs, toMs, order, quality, limit, cursor } = request
+    const { store, scope } = this.#options
+    const { zone, signal } = asker
+    const spans = scope.spans(request.among, request, asker.principal)
+    const report = await this.#reportOn(this.#subjectsOf(spans), { fromMs, toMs }, asker)
+    const rowsOf = (page: readonly StoredReading[]) =>
+      page
+        .map((stored) => readingRow(stored, { places: this.#options.places, zone }))
+        .filter(({ flags }) => quality === 'all' || flags.every((flag) => flag === 'late'))
+    const question = { fromMs, toMs, spans, order }
     if (limit === undefined) {
       if (cursor !== undefined) throw invalid('cursor: goes with limit')
-      const pages = pagesOf(store, { fromMs, toMs, spans, order }, signal)
-      return {
-        rows: mapPages(pages, (stored) => readingRow(stored, { places: this.#options.places, zone })),
-        gaps,
-      }
+      return { rows: mapPages(pagesOf(store, question, signal), rowsOf), ...report }
     }
     const after = cursor === undefined ? undefined : parseCursor(cursor)
     const found = await store.readings(
       {
-        fromMs,
-        toMs,
-        spans,
-        order,
+        ...question,
         limit: limit + 1,
         after: after && { timestampMs: after.atMs, deviceId: after.id as DeviceId }, // made of one
       },
@@ -189,8 +132,8 @@ export class Answers {
     const page = found.slice(0, limit)
     const last = found.length > limit ? page.at(-1) : undefined
     return {
-      rows: page.map((stored) => readingRow(stored, { places: this.#options.places, zone })),
-      gaps,
+      rows: rowsOf(page),
+      ...report,
       nextCursor: last && makeCursor(last.reading.timestampMs, last.deviceId),
     }
   }
@@ -202,7 +145,7 @@ export class Answers {
     const after = cursor === undefined ? undefined : parseCursor(cursor)
     const found = await this.#options.store.quarantine(
       {
-        deviceIds: this.#visibleDevices(principal, devices),
+        deviceIds: this.#options.scope.visibleDevices(principal, devices),
         reason,
         limit: limit + 1,
         after: after && { receivedAtMs: after.atMs, id: after.id },
@@ -230,43 +173,34 @@ export class Answers {
     }
   }
 
-  /** @throws FleetError `request.not_found` alike for a lot that does not exist and one the token may not see */
-  #visibleLots(principal: Principal, asked: readonly LotId[] | undefined): Lot[] {
-    const { places } = this.#options
-    const maySee = (lotId: string) => principal.lots === undefined || principal.lots.has(lotId as LotId) // only looked up
-    if (asked === undefined) return places.lots().filter(({ lotId }) => maySee(lotId))
-    return [...new Set(asked)].map((lotId) => {
-      const lot = maySee(lotId) ? places.lot(lotId) : undefined
-      if (lot === undefined)
-        throw new FleetError('request.not_found', 'no such lot', { safeDetail: `there is no lot ${lotId}` })
-      return lot
-    })
+  /** Each device once in the whole of the time: what a lot has of it is not the question. */
+  #subjectsOf(spans: readonly DeviceSpan[] | undefined): Subject[] {
+    const { ledger, places } = this.#options
+    const all =
+      spans ??
+      [...ledger.deviceIds()].map((deviceId) => ({ deviceId, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }))
+    const nowMs = this.#options.now()
+    return all.map((span) => ({
+      span,
+      lotId: places.lotOf(span.deviceId, Math.max(span.fromMs, Math.min(nowMs, span.toMs - 1))) ?? null,
+    }))
   }
 
-  /** Undefined: every device at any time. */
-  #spansOf(
-    { lots, devices, fromMs, toMs }: Pick<ReadingsRequest, 'lots' | 'devices' | 'fromMs' | 'toMs'>,
-    principal: Principal,
-  ): DeviceSpan[] | undefined {
-    if (lots === undefined && principal.lots === undefined)
-      return devices && [...new Set(devices)].map((deviceId) => ({ deviceId, ...always }))
-    const spans = this.#visibleLots(principal, lots).flatMap(
-      ({ lotId }) => this.#options.places.spansOf(lotId as LotId, fromMs, toMs), // as above
-    )
-    return devices === undefined ? spans : spans.filter(({ deviceId }) => devices.includes(deviceId))
-  }
-
-  #visibleDevices(
-    principal: Principal,
-    asked: readonly DeviceId[] | undefined,
-  ): readonly DeviceId[] | undefined {
-    if (principal.lots === undefined) return asked
-    const visible = this.#spansOf({ lots: undefined, devices: asked, ...always }, principal) ?? []
-    return [...new Set(visible.map(({ deviceId }) => deviceId))]
-  }
-
-  #gaps(deviceIds: Iterable<DeviceId>): Gap[] {
-    return gapsOf(this.#options.ledger, deviceIds, gapsMax)
+  async #reportOn(
+    subjects: readonly Subject[],
+    { fromMs, toMs }: { fromMs: number; toMs: number },
+    { zone, signal }: Pick<Asker, 'zone' | 'signal'>,
+  ): Promise<Report> {
+    const { store, reporter } = this.#options
+    const endMs = Math.min(toMs, this.#options.now() + futureMsMax)
+    const lengthMs = Math.max(0, endMs - fromMs)
+    const stepMs = Math.max(hourMs, Math.ceil(lengthMs / windowsOfReport / hourMs) * hourMs)
+    const count = Math.ceil(lengthMs / stepMs)
+    const spans = subjects.map(({ span }) => span)
+    const runs = count === 0 ? [] : [{ index: 0, fromMs, stepMs, count }]
+    const cells = bySpan(await store.windows(spans, runs, endMs, signal), spans.length)
+    const edges = [...Array.from({ length: count }, (_, i) => fromMs + i * stepMs), endMs]
+    return reporter.report({ subjects, cells, edges, format: (atMs) => zone.format(atMs), signal })
   }
 
   /** The newest reading of each device within its span, and its last count where the newest has none. */
@@ -292,51 +226,13 @@ export class Answers {
     }
     return last
   }
-
-  async #sumsOf(stretch: Stretch, edges: readonly number[], signal: AbortSignal) {
-    const { store, readingsMax } = this.#options
-    const readings = await store.readings(
-      { ...stretch, spans: spansOfStretch(stretch), order: 'asc', limit: readingsMax + 1, after: undefined },
-      signal,
-    )
-    if (readings.length > readingsMax)
-      throw invalid(
-        `more than ${readingsMax} readings of several devices: ask for less time, or for mean and count only`,
-      )
-    return runningSums(readings, stretch.deviceIds, edges)
-  }
 }
 
 async function* mapPages<From, To>(
   pages: AsyncIterable<readonly From[]>,
-  map: (one: From) => To,
+  map: (page: readonly From[]) => readonly To[],
 ): AsyncGenerator<readonly To[]> {
-  for await (const page of pages) yield page.map(map)
-}
-
-function spansOfStretch({ fromMs, toMs, deviceIds }: Stretch): DeviceSpan[] {
-  return deviceIds.map((deviceId) => ({ deviceId, fromMs, toMs }))
-}
-
-/** For each span its windows by number. */
-function bySpan(found: readonly SpanWindow[], spanCount: number): Map<number, SpanWindow>[] {
-  const cells = Array.from({ length: spanCount }, () => new Map<number, SpanWindow>())
-  for (const window of found) cells[window.span]?.set(window.window, window)
-  return cells
-}
-
-function makeCursor(atMs: number, id: string): string {
-  return Buffer.from(JSON.stringify([atMs, id])).toString('base64url')
-}
-
-function parseCursor(cursor: string): { atMs: number; id: string } {
-  try {
-    const [atMs, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as [unknown, unknown] // checked next
-    if (Number.isSafeInteger(atMs) && typeof id === 'string') return { atMs: atMs as number, id }
-  } catch {
-    // said below
-  }
-  throw invalid('cursor: is not one of ours')
+  for await (const page of pages) yield map(page)
 }
 
 function invalid(safeDetail: string): FleetError {

@@ -26,6 +26,7 @@ import { addBackupRoutes } from './backup-routes.ts'
 import { createBackups } from './backups.ts'
 import { type IngestConfig, readIngestConfig } from './config.ts'
 import { startDayKeeper } from './day-keeper.ts'
+import { DeviceAnswers } from './device-answers.ts'
 import { hear } from './feed.ts'
 import { Fleet } from './fleet.ts'
 import { createIntake } from './intake.ts'
@@ -35,8 +36,12 @@ import { Ledger } from './ledger.ts'
 import { createIngestMetrics } from './metrics.ts'
 import { Places } from './places.ts'
 import { addQuarantineRoutes } from './quarantine-routes.ts'
+import { Reporter } from './report.ts'
 import { addQueryRoutes } from './routes.ts'
+import { createTickCounter } from './schedule.ts'
+import { Scope } from './scope.ts'
 import { createSegmentCache } from './segment-cache.ts'
+import { SeriesAnswers } from './series-answers.ts'
 import { childArgument } from './sql.ts'
 import { runSqlChild } from './sql-child.ts'
 import { Statuses } from './statuses.ts'
@@ -156,18 +161,30 @@ async function start(config: IngestConfig): Promise<Running> {
     log,
   })
   addQuarantineRoutes(server, { door, store, intake, now: Date.now, log })
+  const countTicks = createTickCounter()
+  const scope = new Scope({ places, fleet })
+  const onTheWayMs = config.staleAfterSec * 1000
+  const reporter = new Reporter({ store, ledger, statuses, countTicks, onTheWayMs, now: Date.now })
+  const asked = {
+    store,
+    ledger,
+    places,
+    fleet,
+    statuses,
+    scope,
+    reporter,
+    countTicks,
+    staleAfterSec: config.staleAfterSec,
+    windowsMax: config.queryWindowsMax,
+    readingsMax: config.queryReadingsMax,
+    now: Date.now,
+  }
   addQueryRoutes(server, {
     door,
     now: Date.now,
-    answers: new Answers({
-      store,
-      ledger,
-      places,
-      staleAfterSec: config.staleAfterSec,
-      windowsMax: config.queryWindowsMax,
-      readingsMax: config.queryReadingsMax,
-      now: Date.now,
-    }),
+    answers: new Answers(asked),
+    series: new SeriesAnswers(asked),
+    devices: new DeviceAnswers(asked),
   })
   const pruneHistory = async () => {
     const nowMs = Date.now()

@@ -103,9 +103,14 @@ export class Places {
   }
 }
 
-/** Cuts time wherever a device of the lot begins or ends to count. Times without any device are left out. */
-export function stretchesOf(spans: readonly DeviceSpan[]): Stretch[] {
-  const edges = [...new Set(spans.flatMap(({ fromMs, toMs }) => [fromMs, toMs]))].sort((a, b) => a - b)
+/**
+ * Cuts time wherever a device of the lot begins or ends to count, and at other instants. Times without any device are
+ * left out.
+ */
+export function stretchesOf(spans: readonly DeviceSpan[], cuts: readonly number[] = []): Stretch[] {
+  const edges = [...new Set([...spans.flatMap(({ fromMs, toMs }) => [fromMs, toMs]), ...cuts])].sort(
+    (a, b) => a - b,
+  )
   return edges.flatMap((fromMs, i) => {
     const toMs = edges[i + 1]
     const deviceIds = spans

@@ -1,13 +1,16 @@
 /**
  * Windows of a lot from the windows of its devices. Pure, and the same for every store.
  *
- * A lot's time is cut wherever a device begins or ends to count for it (`Stretch`). Within a stretch the lot has the
- * sum of its devices: `mean` the sum of their means; `min`, `max`, `first`, `last` over the running sum; nothing
- * where one of them has nothing. A window across several stretches takes its mean from those that have one, by their length in it.
+ * A lot's time is cut wherever a device begins or ends to count for it, and where its capacity changes (`Stretch`).
+ * Within a stretch the lot has the sum of its devices: `mean` and `sum` of theirs; `min`, `max`, `first`, `last`, `p95`
+ * over the running sum; nothing where one of them has nothing. A window across several stretches takes its mean from
+ * those that have one, by their length in it.
  */
-import type { DeviceId } from '../core/contract/device.ts'
+import type { Metric } from '../core/contract/query.ts'
+import type { Extremes, Folded } from './fold.ts'
 import type { Stretch } from './places.ts'
-import type { SpanWindow, StoredReading } from './store/store.ts'
+import { quantile } from './quantile.ts'
+import type { SpanWindow } from './store/store.ts'
 
 export interface LotWindow {
   readonly mean: number | null
@@ -15,30 +18,38 @@ export interface LotWindow {
   readonly max: number | null
   readonly first: number | null
   readonly last: number | null
+  readonly sum: number | null
+  readonly p95: number | null
+  /** Readings with a count. */
   readonly count: number
 }
-
-type Extremes = Omit<LotWindow, 'mean' | 'count'>
 
 /** What is known of one stretch. */
 export interface MeasuredStretch extends Stretch {
   /** Of each device, in the order of `deviceIds`: its windows by number. */
   readonly devices: readonly ReadonlyMap<number, SpanWindow>[]
-  /** With several devices: the running sum in each window, where it was asked for. */
-  readonly sums?: ReadonlyMap<number, Extremes>
+  /** What single readings say, where they were read. */
+  readonly folded?: Folded | undefined
+  /** The lot's, where readings bring none. */
+  readonly capacity?: number | undefined
 }
 
-const nothing: Extremes = { min: null, max: null, first: null, last: null }
+const nothing: Extremes = { min: null, max: null, first: null, last: null, samples: [] }
 
 /** @param edges where windows start, and where the last one ends */
-export function lotWindows(stretches: readonly MeasuredStretch[], edges: readonly number[]): LotWindow[] {
+export function lotWindows(
+  stretches: readonly MeasuredStretch[],
+  edges: readonly number[],
+  metric: Metric = 'occupied',
+): LotWindow[] {
   return edges.slice(0, -1).map((fromMs, window) => {
     const toMs = edges[window + 1] ?? fromMs
     const parts = stretches
       .filter((stretch) => stretch.fromMs < toMs && fromMs < stretch.toMs)
-      .map((stretch) =>
-        partOf(stretch, window, Math.min(toMs, stretch.toMs) - Math.max(fromMs, stretch.fromMs)),
-      )
+      .map((stretch) => {
+        const lengthMs = Math.min(toMs, stretch.toMs) - Math.max(fromMs, stretch.fromMs)
+        return partOf(stretch, { window, lengthMs }, metric)
+      })
     return combine(parts)
   })
 }
@@ -46,25 +57,62 @@ export function lotWindows(stretches: readonly MeasuredStretch[], edges: readonl
 interface Part {
   readonly lengthMs: number
   readonly mean: number | null
+  readonly sum: number | null
   readonly extremes: Extremes
   readonly count: number
 }
 
-function partOf(stretch: MeasuredStretch, window: number, lengthMs: number): Part {
+function partOf(
+  stretch: MeasuredStretch,
+  { window, lengthMs }: { window: number; lengthMs: number },
+  metric: Metric,
+): Part {
   const cells = stretch.devices.map((windows) => windows.get(window))
   const count = cells.reduce((sum, cell) => sum + (cell?.count ?? 0), 0)
-  const means = cells.map((cell) => (cell === undefined || cell.count === 0 ? null : cell.sum / cell.count))
-  const mean = means.reduce<number | null>((sum, one) => (sum === null || one === null ? null : sum + one), 0)
-  const extremes = cells.length === 1 ? (cells[0] ?? nothing) : (stretch.sums?.get(window) ?? nothing)
-  return { lengthMs, mean, extremes, count }
+  if (metric === 'entries' || metric === 'exits') {
+    const sum = stretch.folded?.[metric].get(window) ?? null
+    return { lengthMs, mean: null, sum, extremes: nothing, count }
+  }
+  const counted = cells.map((cell) => (cell === undefined || cell.count === 0 ? null : cell))
+  const mean = total(counted.map((cell) => cell && cell.sum / cell.count))
+  const single = cells.length === 1 ? cells[0] : undefined
+  const folded = stretch.folded?.sums.get(window)
+  const extremes: Extremes = folded ?? (single === undefined ? nothing : { ...single, samples: [] })
+  const part = { lengthMs, mean, sum: total(counted.map((cell) => cell?.sum ?? null)), extremes, count }
+  if (metric === 'occupied') return part
+  const capacity = total(counted.map((cell) => cell?.capacity ?? null)) ?? stretch.capacity
+  return capacity === undefined
+    ? { ...part, mean: null, sum: null, extremes: nothing }
+    : ofCapacity(part, capacity, metric)
+}
+
+/** Cars beyond the lines leave no space, and not less than none. */
+function ofCapacity(part: Part, capacity: number, metric: 'free' | 'utilisation'): Part {
+  const of = (value: number | null): number | null => {
+    if (value === null) return null
+    if (metric === 'free') return Math.max(0, capacity - value)
+    return capacity === 0 ? null : (100 * value) / capacity
+  }
+  const { min, max, first, last, samples } = part.extremes
+  // The most cars leave the least space.
+  const [least, most] = metric === 'free' ? [max, min] : [min, max]
+  const extremes = {
+    min: of(least),
+    max: of(most),
+    first: of(first),
+    last: of(last),
+    samples: samples.map(of).filter((value) => value !== null),
+  }
+  return { ...part, mean: of(part.mean), sum: null, extremes }
 }
 
 function combine(parts: readonly Part[]): LotWindow {
   const known = parts.filter((part): part is Part & { mean: number } => part.mean !== null)
   const lengthMs = known.reduce((sum, part) => sum + part.lengthMs, 0)
   const [only] = known
-  const pick = (of: keyof Extremes) =>
+  const pick = (of: 'min' | 'max' | 'first' | 'last') =>
     parts.map(({ extremes }) => extremes[of]).filter((value): value is number => value !== null)
+  const sums = parts.map(({ sum }) => sum).filter((sum) => sum !== null)
   return {
     // A single part as it is: weighing it would round.
     mean:
@@ -77,8 +125,19 @@ function combine(parts: readonly Part[]): LotWindow {
     max: greatest(pick('max')),
     first: pick('first')[0] ?? null,
     last: pick('last').at(-1) ?? null,
+    sum: sums.length === 0 ? null : sums.reduce((sum, one) => sum + one, 0),
+    p95: quantile(
+      parts.flatMap(({ extremes }) => extremes.samples),
+      0.95,
+    ),
     count: parts.reduce((sum, part) => sum + part.count, 0),
   }
+}
+
+/** Null where one is not there. */
+function total(values: readonly (number | null)[]): number | null {
+  if (values.length === 0) return null
+  return values.reduce<number | null>((sum, one) => (sum === null || one === null ? null : sum + one), 0)
 }
 
 function least(values: readonly number[]): number | null {
@@ -87,40 +146,4 @@ function least(values: readonly number[]): number | null {
 
 function greatest(values: readonly number[]): number | null {
   return values.length === 0 ? null : Math.max(...values)
-}
-
-/**
- * The running sum of several devices in each window: from the instant on at which each of them has counted in the
- * window, and not while one is silent.
- * @param readings of these devices, in order of time
- */
-export function runningSums(
-  readings: readonly Pick<StoredReading, 'deviceId' | 'reading'>[],
-  deviceIds: readonly DeviceId[],
-  edges: readonly number[],
-): Map<number, Extremes> {
-  const sums = new Map<number, Extremes>()
-  const counts = new Map<DeviceId, number>()
-  let window = 0
-  for (const [i, { deviceId, reading }] of readings.entries()) {
-    const { timestampMs, occupied } = reading
-    while (timestampMs >= (edges[window + 1] ?? Number.POSITIVE_INFINITY)) {
-      window++
-      counts.clear()
-    }
-    if (occupied === null) counts.delete(deviceId)
-    else counts.set(deviceId, occupied)
-    // What happens at one instant counts together.
-    if (readings[i + 1]?.reading.timestampMs === timestampMs || counts.size < deviceIds.length) continue
-    let sum = 0
-    for (const count of counts.values()) sum += count
-    const { min, max, first } = sums.get(window) ?? nothing
-    sums.set(window, {
-      min: Math.min(min ?? sum, sum),
-      max: Math.max(max ?? sum, sum),
-      first: first ?? sum,
-      last: sum,
-    })
-  }
-  return sums
 }

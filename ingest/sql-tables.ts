@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { DeviceId, LotId } from '../core/contract/device.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { gapsOf } from './completeness.ts'
+import { incidentsOf } from './incidents.ts'
 import type { Ledger } from './ledger.ts'
 import { capacityAt, type Places } from './places.ts'
 import type { SmallTable } from './sql-views.ts'
@@ -78,7 +78,7 @@ function rowsOf(
     devices: deviceIds.map((deviceId) => ({ deviceId, lotId: lotNow.get(deviceId) })),
     assignments,
     ledger: ledgerRows(ledger, deviceIds),
-    gaps: gapsOf(ledger, deviceIds, gapsMax),
+    gaps: gapRows(ledger, deviceIds),
   }
 }
 
@@ -87,4 +87,14 @@ function* ledgerRows(ledger: Ledger, deviceIds: readonly DeviceId[]): Iterable<o
   for (const deviceId of deviceIds)
     for (const [epoch, { settled }] of [...ledger.epochsOf(deviceId)])
       for (const range of [...settled]) yield { deviceId, epoch, ...range }
+}
+
+function* gapRows(ledger: Ledger, deviceIds: readonly DeviceId[]): Iterable<object> {
+  let count = 0
+  for (const deviceId of deviceIds)
+    for (const { kind, epoch, fromSeq, toSeq } of incidentsOf(ledger, deviceId)) {
+      if (kind !== 'lost' && kind !== 'dropped') continue
+      if (++count > gapsMax) return
+      yield { deviceId, epoch, fromSeq, toSeq, reason: kind === 'dropped' ? 'outbox_limit' : 'unexplained' }
+    }
 }

@@ -27,9 +27,31 @@ export interface Windows {
   readonly edges: readonly number[]
 }
 
+/** What `auto` chooses from, with their usual length. */
+const autoSteps: readonly (readonly [Every, number])[] = [
+  [{ count: 1, unit: 'm' }, 60_000],
+  [{ count: 5, unit: 'm' }, 300_000],
+  [{ count: 15, unit: 'm' }, 900_000],
+  [{ count: 1, unit: 'h' }, 3600_000],
+  [{ count: 6, unit: 'h' }, 6 * 3600_000],
+  [{ count: 1, unit: 'd' }, 86_400_000],
+  [{ count: 1, unit: 'w' }, 7 * 86_400_000],
+]
+/** As many as a chart has room for. */
+const autoWindowsMax = 400
+
 /** @param text already of the pattern `everyPattern` */
-export function parseEvery(text: string): Every {
+export function parseEvery(text: string, range: { fromMs: number; toMs: number }): Every {
+  if (text === 'auto') {
+    const lengthMs = range.toMs - range.fromMs
+    const fits = autoSteps.find(([, stepMs]) => lengthMs <= stepMs * autoWindowsMax)
+    return fits?.[0] ?? { count: Math.ceil(lengthMs / (7 * 86_400_000 * autoWindowsMax)), unit: 'w' }
+  }
   return { count: Number(text.slice(0, -1)), unit: text.slice(-1) as TimeUnit } // as the pattern has it
+}
+
+export function everyText({ count, unit }: Every): string {
+  return `${count}${unit}`
 }
 
 /** @returns undefined when there would be more than `windowsMax` */

@@ -44,11 +44,12 @@ export class Zone {
    * @throws FleetError `request.invalid` for what does not exist, such as a 31st of June
    */
   parse(text: string, parameter: string, nowMs: number): number {
-    if (text === 'now') return nowMs
     try {
-      const relative = /^-([0-9]+)([mhdw])$/.exec(text)
-      if (relative !== null) return this.add(nowMs, -Number(relative[1]), relative[2] as TimeUnit) // as matched
-      return this.#parseAbsolute(text)
+      const relative = /^(?:now)?(?:-([0-9]+)([mhdw]))?(?:\/([mhdw]))?$/.exec(text)
+      if (relative === null) return this.#parseAbsolute(text)
+      const [, count = '0', unit = 'm', floor] = relative as (string | undefined)[] // groups may be absent
+      const atMs = this.add(nowMs, -Number(count), unit as TimeUnit) // as matched
+      return floor === undefined ? atMs : this.startOf(floor as TimeUnit, atMs)
     } catch {
       throw invalid(`${parameter}: ${text} is not a time`)
     }
@@ -77,6 +78,12 @@ export class Zone {
         return never
       }
     }
+  }
+
+  /** The hour of the local week that an instant lies in. */
+  hourOf(atMs: number): { weekday: number; hour: number } {
+    const local = new Date(atMs + this.#offsetMs(atMs))
+    return { weekday: ((local.getUTCDay() + 6) % 7) + 1, hour: local.getUTCHours() }
   }
 
   #parseAbsolute(text: string): number {

@@ -499,4 +499,4 @@ test('whatever is killed in between, every reading is stored once', async () => 
   } finally {
     await crashed.stop()
   }
-}, 60_000)
+}, 180_000)

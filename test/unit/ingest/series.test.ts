@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { DeviceId } from '../../../core/contract/device.ts'
-import { lotWindows, runningSums } from '../../../ingest/series.ts'
+import type { DeviceId, Epoch } from '../../../core/contract/device.ts'
+import type { Reading } from '../../../core/contract/reading.ts'
+import { StretchFold } from '../../../ingest/fold.ts'
+import { lotWindows } from '../../../ingest/series.ts'
 import type { SpanWindow } from '../../../ingest/store/store.ts'
 
 const a = 'a' as DeviceId
@@ -26,18 +28,40 @@ function cell(window: number, counts: readonly number[]): [number, SpanWindow] {
   ]
 }
 
-const at = (deviceId: DeviceId, timestampMs: number, occupied: number | null) => ({
+const at = (
+  deviceId: DeviceId,
+  timestampMs: number,
+  occupied: number | null,
+  more: Partial<Reading> = {},
+) => ({
   deviceId,
-  reading: { timestampMs, occupied },
+  epoch: 'e' as Epoch,
+  reading: { timestampMs, occupied, ...more },
 })
+
+function fold(
+  readings: readonly ReturnType<typeof at>[],
+  deviceIds: readonly DeviceId[],
+  edges: readonly number[],
+) {
+  const stretch = { fromMs: edges[0] ?? 0, toMs: edges.at(-1) ?? 0, deviceIds }
+  const folding = new StretchFold(stretch, edges, { keepsSamples: true })
+  for (const reading of readings) folding.add(reading)
+  return { stretch, ...folding.end() }
+}
+
+/** Of every window the extremes, without the samples that they are of. */
+function runningSums(...of: Parameters<typeof fold>) {
+  return new Map([...fold(...of).sums].map(([window, { samples: _, ...extremes }]) => [window, extremes]))
+}
 
 describe('a window of a lot', () => {
   test('with one device is what the device measured, and null where it measured nothing', () => {
     const stretch = { fromMs: 0, toMs: 20, deviceIds: [a], devices: [new Map([cell(0, [3, 5])])] }
 
     expect(lotWindows([stretch], [0, 10, 20])).toEqual([
-      { mean: 4, min: 3, max: 5, first: 3, last: 5, count: 2 },
-      { mean: null, min: null, max: null, first: null, last: null, count: 0 },
+      { mean: 4, min: 3, max: 5, first: 3, last: 5, sum: 8, p95: null, count: 2 },
+      { mean: null, min: null, max: null, first: null, last: null, sum: null, p95: null, count: 0 },
     ])
   })
 
@@ -58,13 +82,13 @@ describe('a window of a lot', () => {
     ]
 
     expect(lotWindows(stretches, [0, 10])).toEqual([
-      { mean: 24, min: 10, max: 30, first: 10, last: 30, count: 3 },
+      { mean: 24, min: 10, max: 30, first: 10, last: 30, sum: 60, p95: null, count: 3 },
     ])
   })
 
   test('of a lot without devices is null', () => {
     expect(lotWindows([], [0, 10])).toEqual([
-      { mean: null, min: null, max: null, first: null, last: null, count: 0 },
+      { mean: null, min: null, max: null, first: null, last: null, sum: null, p95: null, count: 0 },
     ])
   })
 })
@@ -119,6 +143,121 @@ describe('the running sum', () => {
                   last: samples.at(-1),
                 },
           )
+        }
+      }),
+    )
+  })
+})
+
+describe('free spaces and utilisation', () => {
+  const one = (capacity: number | null) => {
+    const [window, of] = cell(0, [30, 50])
+    return { fromMs: 0, toMs: 10, deviceIds: [a], devices: [new Map([[window, { ...of, capacity }]])] }
+  }
+
+  test('are of the capacity that readings bring, otherwise of the lot’s', () => {
+    expect(lotWindows([one(100)], [0, 10], 'free')[0]).toMatchObject({
+      mean: 60,
+      min: 50,
+      max: 70,
+      first: 70,
+      last: 50,
+    })
+    expect(lotWindows([{ ...one(null), capacity: 200 }], [0, 10], 'utilisation')[0]).toMatchObject({
+      mean: 20,
+      min: 15,
+      max: 25,
+      first: 15,
+      last: 25,
+    })
+  })
+
+  test('are null where nobody knows the capacity, and never less than none', () => {
+    expect(lotWindows([one(null)], [0, 10], 'free')[0]).toMatchObject({ mean: null, min: null, count: 2 })
+    expect(lotWindows([one(40)], [0, 10], 'free')[0]).toMatchObject({ mean: 0, min: 0, max: 10 })
+    expect(lotWindows([one(0)], [0, 10], 'utilisation')[0]).toMatchObject({ mean: null })
+  })
+})
+
+describe('cars in and out', () => {
+  const total = (deviceId: DeviceId, timestampMs: number, entriesTotal: number, epoch = 'e') => ({
+    ...at(deviceId, timestampMs, 1, { entriesTotal }),
+    epoch: epoch as Epoch,
+  })
+
+  test('are counted where the later of two readings lies, from the reading before the first window on', () => {
+    const { entries, exits } = fold(
+      [total(a, -5, 100), total(a, 1, 103), total(a, 9, 104), total(a, 15, 110)],
+      [a],
+      [0, 10, 20],
+    )
+
+    expect([...entries]).toEqual([
+      [0, 4],
+      [1, 6],
+    ])
+    expect([...exits]).toEqual([])
+  })
+
+  test('begin anew with an epoch, and are unknown where nothing came before', () => {
+    const { entries } = fold([total(a, 1, 500), total(a, 11, 7, 'f'), total(a, 12, 9, 'f')], [a], [0, 10, 20])
+
+    expect([...entries]).toEqual([[1, 9]])
+  })
+
+  test('of a lot are those of all its devices, or unknown', () => {
+    const readings = [total(a, 1, 0), total(b, 1, 0), total(a, 2, 3), total(b, 3, 4), total(a, 12, 5)]
+    const { stretch, entries } = fold(readings, [a, b], [0, 10, 20])
+
+    expect([...entries]).toEqual([[0, 7]])
+    const devices = [new Map(), new Map()]
+    const windows = lotWindows(
+      [{ ...stretch, devices, folded: fold(readings, [a, b], [0, 10, 20]) }],
+      [0, 10, 20],
+      'entries',
+    )
+    expect(windows.map(({ sum, mean }) => [sum, mean])).toEqual([
+      [7, null],
+      [null, null],
+    ])
+  })
+})
+
+describe('the fold', () => {
+  test('sums up single readings as a store does, and its quantiles are of every value', () => {
+    const readings = fc.uniqueArray(fc.record({ atMs: fc.nat(29), occupied: fc.option(fc.nat(50)) }), {
+      selector: ({ atMs }) => atMs,
+    })
+    fc.assert(
+      fc.property(readings, (drawn) => {
+        const sorted = drawn.sort((x, y) => x.atMs - y.atMs)
+        const edges = [0, 10, 20, 30]
+        const { stretch, cells, ...folded } = fold(
+          sorted.map((r) => at(a, r.atMs, r.occupied)),
+          [a],
+          edges,
+        )
+        const windows = lotWindows([{ ...stretch, devices: cells, folded: { cells, ...folded } }], edges)
+        for (const [i, window] of windows.entries()) {
+          const counts = sorted
+            .filter(({ atMs }) => atMs >= i * 10 && atMs < i * 10 + 10)
+            .flatMap(({ occupied }) => (occupied === null ? [] : [occupied]))
+          const ascending = counts.toSorted((x, y) => x - y)
+          const position = (ascending.length - 1) * 0.95
+          const [below = 0, above = 0] = [ascending[Math.floor(position)], ascending[Math.ceil(position)]]
+          if (counts.length === 0)
+            expect(window).toMatchObject({ mean: null, p95: null, sum: null, count: 0 })
+          else
+            expect(window).toEqual({
+              mean: counts.reduce((sum, one) => sum + one, 0) / counts.length,
+              min: ascending[0],
+              max: ascending.at(-1),
+              first: counts[0],
+              last: counts.at(-1),
+              sum: counts.reduce((sum, one) => sum + one, 0),
+              p95: below + (above - below) * (position - Math.floor(position)),
+              count: counts.length,
+            })
         }
       }),
     )
