@@ -60,7 +60,7 @@ describe('the settings', () => {
     const named = codeIn(read(path)).flatMap(
       (code) => code.match(/\bLOT(?:WATCH|_AGENT)_[A-Z0-9_]*[A-Z]\b/g) ?? [],
     )
-    const forTests = ['LOTWATCH_TEST_LONG', 'LOTWATCH_TEST_SEED']
+    const forTests = ['LOTWATCH_TEST_LONG', 'LOTWATCH_TEST_SCREENSHOTS', 'LOTWATCH_TEST_SEED']
     expect(named.filter((name) => !defaults.has(name) && !forTests.includes(name))).toEqual([])
   })
 })

@@ -6,6 +6,7 @@ import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { FleetError } from '../../core/contract/errors.ts'
+import { sqlViews } from '../../core/contract/sql.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import { pageHeader } from '../roles.ts'
 import type { Person, SignIns } from '../sign-ins.ts'
@@ -147,6 +148,8 @@ export async function addRoutes(server: FastifyInstance, parts: RouteParts): Pro
       },
     )
     api.get('/api/services', { preHandler: anybody }, () => parts.services())
+    // The pages carry no schemas along.
+    api.get('/api/sql-views', { preHandler: anybody }, () => sqlViews)
 
     api.get(
       '/api/accounts',

@@ -44,6 +44,8 @@ export function useLoad<T>(
       if (own.signal.aborted) return
       if (!(error instanceof Problem)) throw error
       setState((before) => ({ ...before, problem: error, isLoading: false }))
+    } finally {
+      if (running.current === own) running.current = undefined
     }
   }, [])
 
@@ -56,7 +58,8 @@ export function useLoad<T>(
       everyMs === undefined
         ? undefined
         : setInterval(() => {
-            if (document.visibilityState === 'visible') void reload()
+            // One that takes longer than that is not begun anew, or it would never end.
+            if (document.visibilityState === 'visible' && running.current === undefined) void reload()
           }, everyMs)
     return () => {
       clearInterval(timer)

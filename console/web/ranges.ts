@@ -53,7 +53,7 @@ export function spellings(
     },
     {
       name: 'SQL',
-      text: `SELECT lot_id, time_bucket(INTERVAL '${intervalOf(every)}', time) AS start,\n       ${agg.map((name) => `${sqlOf(name)}(occupied) AS ${name}`).join(', ')}\nFROM readings\nWHERE lot_id IN (${list}) AND time >= now() - INTERVAL '${interval}'\nGROUP BY ALL ORDER BY ALL`,
+      text: `SELECT lotId, time_bucket(INTERVAL '${intervalOf(every)}', time) AS start,\n       ${agg.map((name) => `${sqlOf(name)}(occupied) AS ${name}`).join(', ')}\nFROM readings\nWHERE lotId IN (${list}) AND time >= now() - INTERVAL '${interval}'\nGROUP BY ALL ORDER BY ALL`,
     },
   ]
 }

@@ -28,7 +28,7 @@ export function DevicePage() {
   const { api } = useApp()
   const deviceId = useRoute().params.deviceId ?? ''
   const path = `/api/provisioning/v1/devices/${encodeURIComponent(deviceId)}`
-  const device = useLoad(`device ${deviceId}`, (signal) => api.get<Shown>(path, { signal }), {
+  const device = useLoad(`device ${deviceId}`, (signal) => api.find<Shown>(path, { signal }), {
     everyMs: 10_000,
   })
   const live = useLoad(
@@ -52,7 +52,7 @@ export function DevicePage() {
     void live.reload()
   }
 
-  if (device.problem?.code === 'request.not_found')
+  if (!device.isLoading && device.problem === undefined && device.value === undefined)
     return (
       <>
         <Head title={deviceId} />

@@ -16,10 +16,14 @@ import { type Column, Table } from '../parts/table.tsx'
 import { ago, counted, dash, number, span } from '../words.ts'
 import { ImportDevices } from './import-devices.tsx'
 
+/** So many are asked for less often. */
+const largeFleet = 2000
+
 export function DevicesPage() {
   const { api } = useApp()
   const [parameters, setParameters] = useParameters()
   const { state = '', search = '', lot = '' } = parameters
+  const [isLarge, setLarge] = useState(false)
   const fleet = useLoad(
     'fleet',
     async (signal) => {
@@ -29,10 +33,11 @@ export function DevicesPage() {
       ])
       return { rows, lotOf: lotsByDevice(lots.rows) }
     },
-    { everyMs: 10_000 },
+    { everyMs: isLarge ? 60_000 : 10_000 },
   )
   const nowMs = useNow()
   const rows = fleet.value?.rows ?? []
+  if (rows.length > largeFleet && !isLarge) setLarge(true)
   const lotOf = fleet.value?.lotOf
   const counts = useMemo(() => countWords(rows), [rows])
   const shown = useMemo(

@@ -266,7 +266,7 @@ function History({ rows, nowMs }: { rows: readonly Enrolment[]; nowMs: number })
     <section class="stack tight" aria-labelledby="enrolled">
       <h2 id="enrolled">Boards that enrolled</h2>
       <Table
-        label="Boards that enrolled"
+        label="Boards and their fingerprints"
         rows={rows}
         keyOf={({ enrolmentId }) => enrolmentId}
         sortedBy="asked"

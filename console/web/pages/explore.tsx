@@ -12,6 +12,7 @@ import { type Line, LineChart } from '../parts/line-chart.tsx'
 import { Empty, Fault, Waiting } from '../parts/notices.tsx'
 import { rangeOf, ranges } from '../ranges.ts'
 import { counted, number, parseTime } from '../words.ts'
+import { Sql } from './sql.tsx'
 
 const aggregates = [
   { value: 'mean', text: 'mean' },
@@ -25,6 +26,27 @@ const lotsMax = 4
 const weekMs = 7 * 86_400_000
 
 export function ExplorePage() {
+  const [{ tab = '' }, setParameters] = useParameters()
+  return (
+    <>
+      <Head title="Explore" about="Ask anything; the address holds the whole question, to keep or to send" />
+      <div class="stack">
+        <Chips
+          label="Part"
+          options={[
+            { value: '', text: 'Charts' },
+            { value: 'sql', text: 'SQL' },
+          ]}
+          chosen={tab}
+          choose={(value) => setParameters({ tab: value })}
+        />
+        {tab === 'sql' ? <Sql /> : <Charts />}
+      </div>
+    </>
+  )
+}
+
+function Charts() {
   const { api } = useApp()
   const [parameters, setParameters] = useParameters()
   const range = rangeOf(parameters.range)
@@ -60,94 +82,88 @@ export function ExplorePage() {
     setParameters({ lots: (isOn ? [...chosen, lotId] : chosen.filter((one) => one !== lotId)).join(',') })
 
   return (
-    <>
-      <Head
-        title="Explore"
-        about="Several lots together; the address holds the whole question, to keep or to send"
-      />
-      <div class="stack">
-        <Fault problem={lots.problem ?? series.problem} retry={series.reload} />
-        {lots.value === undefined && lots.problem === undefined && <Waiting what="lots" />}
-        {lots.value !== undefined && known.length === 0 && (
-          <Empty title="There is nothing to explore yet">
-            <p>Charts of several lots appear here once readings come in.</p>
-            <pre>npx lotctl demo</pre>
-          </Empty>
-        )}
-        {known.length > 0 && (
-          <>
-            <section class="panel stack tight" aria-label="The question">
-              <div class="row">
-                {chosen.map((lotId) => (
-                  <button
-                    key={lotId}
-                    type="button"
-                    class="chip"
-                    aria-pressed="true"
-                    onClick={() => choose(lotId, false)}
-                    aria-label={`Leave out ${nameOf(lotId)}`}
+    <div class="stack">
+      <Fault problem={lots.problem ?? series.problem} retry={series.reload} />
+      {lots.value === undefined && lots.problem === undefined && <Waiting what="lots" />}
+      {lots.value !== undefined && known.length === 0 && (
+        <Empty title="There is nothing to explore yet">
+          <p>Charts of several lots appear here once readings come in.</p>
+          <pre>npx lotctl demo</pre>
+        </Empty>
+      )}
+      {known.length > 0 && (
+        <>
+          <section class="panel stack tight" aria-label="The question">
+            <div class="row">
+              {chosen.map((lotId) => (
+                <button
+                  key={lotId}
+                  type="button"
+                  class="chip"
+                  aria-pressed="true"
+                  onClick={() => choose(lotId, false)}
+                  aria-label={`Leave out ${nameOf(lotId)}`}
+                >
+                  {nameOf(lotId)} ✕
+                </button>
+              ))}
+              {chosen.length < lotsMax && (
+                <div style={{ minWidth: '12rem' }}>
+                  <select
+                    aria-label="Add a lot"
+                    value=""
+                    onChange={(event) => choose(event.currentTarget.value, true)}
                   >
-                    {nameOf(lotId)} ✕
-                  </button>
-                ))}
-                {chosen.length < lotsMax && (
-                  <div style={{ minWidth: '12rem' }}>
-                    <select
-                      aria-label="Add a lot"
-                      value=""
-                      onChange={(event) => choose(event.currentTarget.value, true)}
-                    >
-                      <option value="">add a lot …</option>
-                      {known
-                        .filter(({ lotId }) => !chosen.includes(lotId))
-                        .map((lot) => (
-                          <option key={lot.lotId} value={lot.lotId}>
-                            {lot.name}
-                          </option>
-                        ))}
-                    </select>
-                  </div>
-                )}
-              </div>
-              <div class="row">
-                <Chips
-                  label="Range"
-                  options={ranges}
-                  chosen={range.value}
-                  choose={(value) => setParameters({ range: value })}
-                />
-                <Field label="Of each window">
-                  <select value={agg} onChange={(event) => setParameters({ agg: event.currentTarget.value })}>
-                    {aggregates.map(({ value, text }) => (
-                      <option key={value} value={value}>
-                        {text}
-                      </option>
-                    ))}
+                    <option value="">add a lot …</option>
+                    {known
+                      .filter(({ lotId }) => !chosen.includes(lotId))
+                      .map((lot) => (
+                        <option key={lot.lotId} value={lot.lotId}>
+                          {lot.name}
+                        </option>
+                      ))}
                   </select>
-                </Field>
-                <Switch
-                  label="against the week before"
-                  isOn={compares}
-                  disabled={range.value === '-365d'}
-                  change={(isOn) => setParameters({ compare: isOn ? 'week' : undefined })}
-                />
-              </div>
-            </section>
-            {chart !== undefined && (
-              <LineChart
-                title="Taken spaces"
-                summary={chart.summary}
-                times={chart.times}
-                lines={chart.lines}
-                zone={localZone}
-                height={360}
+                </div>
+              )}
+            </div>
+            <div class="row">
+              <Chips
+                label="Range"
+                options={ranges}
+                chosen={range.value}
+                choose={(value) => setParameters({ range: value })}
               />
-            )}
-            {chosen.length > 0 && <ExportBox question={question} />}
-          </>
-        )}
-      </div>
-    </>
+              <Field label="Of each window">
+                <select value={agg} onChange={(event) => setParameters({ agg: event.currentTarget.value })}>
+                  {aggregates.map(({ value, text }) => (
+                    <option key={value} value={value}>
+                      {text}
+                    </option>
+                  ))}
+                </select>
+              </Field>
+              <Switch
+                label="against the week before"
+                isOn={compares}
+                disabled={range.value === '-365d'}
+                change={(isOn) => setParameters({ compare: isOn ? 'week' : undefined })}
+              />
+            </div>
+          </section>
+          {chart !== undefined && (
+            <LineChart
+              title="Taken spaces"
+              summary={chart.summary}
+              times={chart.times}
+              lines={chart.lines}
+              zone={localZone}
+              height={360}
+            />
+          )}
+          {chosen.length > 0 && <ExportBox question={question} />}
+        </>
+      )}
+    </div>
   )
 }
 

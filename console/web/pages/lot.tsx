@@ -28,12 +28,12 @@ export function LotPage() {
   const head = useLoad(
     `lot ${lotId}`,
     async (signal) => {
+      const lots = await api.get<Answer<LotRow>>('/api/ingest/v1/lots', { signal })
+      const lot = lots.rows.find((row) => row.lotId === lotId)
+      if (lot === undefined) return { lot, latest: undefined }
       const query = { lot: lotId }
-      const [lots, latest] = await Promise.all([
-        api.get<Answer<LotRow>>('/api/ingest/v1/lots', { signal }),
-        api.get<Answer<LatestRow>>('/api/ingest/v1/latest', { query, signal }),
-      ])
-      return { lot: lots.rows.find((row) => row.lotId === lotId), latest: latest.rows[0] }
+      const latest = await api.get<Answer<LatestRow>>('/api/ingest/v1/latest', { query, signal })
+      return { lot, latest: latest.rows[0] }
     },
     { everyMs: 5000 },
   )

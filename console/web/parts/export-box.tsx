@@ -5,6 +5,12 @@ import { useApp } from '../app-state.ts'
 import { type SeriesQuestion, spellings } from '../ranges.ts'
 import { Chips, Copy } from './form.tsx'
 
+const files = [
+  { format: 'csv', name: 'CSV' },
+  { format: 'csv-excel', name: 'CSV for Excel' },
+  { format: 'parquet', name: 'Parquet' },
+] as const
+
 export function ExportBox({ question }: { question: SeriesQuestion }) {
   const { me } = useApp()
   const all = spellings(question, me.urls.ingest)
@@ -19,9 +25,16 @@ export function ExportBox({ question }: { question: SeriesQuestion }) {
       <div class="row spread">
         <h2 id="export">Take it with you</h2>
         <div class="row">
-          <a class="button" href={file('csv')} download={`${fileName}.csv`} target="_blank" rel="noreferrer">
-            CSV
-          </a>
+          {files.map(({ format, name }) => (
+            <a
+              key={format}
+              class="button"
+              href={file(format)}
+              download={`${fileName}.${format.replace('csv-excel', 'csv')}`}
+            >
+              {name}
+            </a>
+          ))}
         </div>
       </div>
       <div class="row spread">

@@ -1,0 +1,85 @@
+/** The pages with no device, with one, and with ten thousand that are really in the registry. */
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type Seat, startBrowser, takeSeat } from '../kit/browser.ts'
+import { type RunningConsole, startConsole } from '../kit/console.ts'
+import { describeWithCommand } from '../kit/needs.ts'
+import { System } from '../kit/system.ts'
+
+const many = 10_000
+
+describeWithCommand('chromium')('the console over fleets of any size', { timeout: 120_000 }, () => {
+  let system: System
+  let console: RunningConsole
+  let browser: Browser
+  let seat: Seat
+  const visit = async (path: string) => {
+    await seat.page.goto(console.url + path)
+    await seat.page.locator('main h1').waitFor()
+    await seat.page.locator('text=Loading').first().waitFor({ state: 'detached', timeout: 60_000 })
+  }
+
+  beforeAll(async () => {
+    system = await System.start()
+    console = await startConsole(system)
+    browser = await startBrowser()
+    seat = await takeSeat(browser, { url: console.url })
+    await seat.page.goto(console.link())
+    await seat.page.locator('main h1').waitFor()
+  }, 90_000)
+  afterAll(async () => {
+    await browser?.close()
+    await console?.program.stop()
+    await system?.stop()
+  })
+
+  it('teaches the next step where there is nothing yet', async () => {
+    for (const [path, title] of [
+      ['/', 'There are no lots yet'],
+      ['/lots', 'There are no lots yet'],
+      ['/explore', 'There is nothing to explore yet'],
+      ['/quality', 'No reading of the last 30 days is missing'],
+      ['/quality?tab=quarantine', 'The quarantine is empty'],
+      ['/devices', 'There are no devices yet'],
+      ['/enrolment', 'There are no enrolment keys'],
+      ['/access?tab=rules', 'There are no rules'],
+      ['/lots/none', 'There is no lot none'],
+      ['/devices/none', 'There is no device none'],
+    ] as const) {
+      await visit(path)
+      await seat.page.getByRole('heading', { name: title }).waitFor()
+    }
+  })
+
+  it('shows one device that never spoke as just that', async () => {
+    await system.register('gate-0')
+    await visit('/devices')
+    const row = seat.page.getByRole('row', { name: /gate-0/ })
+    await row.waitFor()
+    expect(await row.textContent()).toContain('never seen')
+    await visit('/')
+    await seat.page.getByText('no readings yet').waitFor()
+  })
+
+  it('scrolls and searches ten thousand as it does ten', async () => {
+    const rows = Array.from({ length: many - 1 }, (_, i) => `gate-${i + 1},gate-0`)
+    await system.registry.response('/v1/devices/import', {
+      method: 'POST',
+      text: { type: 'text/csv', content: `device,lot\n${rows.join('\n')}\n` },
+      timeoutMs: 60_000,
+    })
+    await visit('/devices')
+    const table = seat.page.getByRole('table', { name: '' }).first()
+    await table.waitFor()
+    expect(await table.getAttribute('aria-rowcount')).toBe(String(many + 1))
+    const inPage = () => seat.page.locator('tbody tr').count()
+    expect(await inPage()).toBeLessThan(200)
+    await seat.page.locator('.scroll').evaluate('(box) => { box.scrollTop = box.scrollHeight }')
+    await seat.page.getByRole('link', { name: `gate-${many - 1}`, exact: true }).waitFor()
+    expect(await inPage()).toBeLessThan(200)
+    await seat.page.getByRole('searchbox').fill('gate-4711')
+    await seat.page.getByRole('link', { name: 'gate-4711', exact: true }).waitFor()
+    expect(await inPage()).toBeLessThan(20)
+    expect(seat.complaints).toEqual([])
+  })
+})

@@ -1,0 +1,319 @@
+/**
+ * The console in a real browser, on a system as `npm start` starts it: from the first sign-in to a live chart, a device
+ * from its registration to its suspension, files that hold what the API answers, each page for who cannot see or point.
+ */
+import { readFileSync } from 'node:fs'
+import { cpus, loadavg } from 'node:os'
+import { join } from 'node:path'
+import type { Browser } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { createTokenSource } from '../../core/auth/token-source.ts'
+import { audiences } from '../../core/contract/principal.ts'
+import { type Api, createApi, createFetch, readCredentialFile } from '../../core/runtime/fetch.ts'
+import { root } from '../../scripts/build.mjs'
+import { faultsOf, type Seat, startBrowser, takeSeat } from '../kit/browser.ts'
+import { type RunningCommand, startCommand } from '../kit/command.ts'
+import { runLotctl, startLotctl } from '../kit/lotctl.ts'
+import { describeWithCommand } from '../kit/needs.ts'
+import { eventually, freePort, makeDataDir } from '../kit/program.ts'
+
+/** What is promised; on a machine with more to do than it can, that cannot be measured. */
+const firstChartMsMax = (loadavg()[0] ?? 0) > 2 * cpus().length ? 40_000 : 10_000
+const goneMsMax = 1000
+const firstLoadBytesMax = 100 * 1024
+const pages = [
+  '/',
+  '/lots',
+  '/lots/Omonia-Central',
+  '/explore',
+  '/explore?tab=sql',
+  '/quality',
+  '/quality?tab=quarantine',
+  '/devices',
+  '/devices?new=1',
+  '/devices?import=1',
+  '/devices/Omonia-Central',
+  '/enrolment',
+  '/access',
+  '/access?tab=clients&client=operator',
+  '/access?tab=apis',
+  '/access?tab=rules',
+  '/access?tab=log',
+  '/access?tab=explain',
+  '/access?tab=people',
+  '/system',
+  '/system?tab=keys',
+  '/system?tab=audit',
+  '/system?tab=people',
+  '/account',
+  '/nowhere',
+] as const
+
+describeWithCommand('chromium')('the console in a browser', { timeout: 300_000 }, () => {
+  const data = makeDataDir()
+  let env: Record<string, string>
+  let running: RunningCommand
+  let url: string
+  let browser: Browser
+  let admin: Seat
+  let firstLink: string
+
+  const program = (name: 'provisioning' | 'ingest' | 'broker'): Api => {
+    const port = env[`LOTWATCH_${name.toUpperCase()}_PORT`]
+    const credential = readCredentialFile(join(data.path, 'operator.json'))
+    const fetch = createFetch()
+    const tokens = createTokenSource({
+      credential,
+      audience: audiences[name],
+      fetch,
+      nowMs: () => performance.now(),
+      random: Math.random,
+    })
+    return createApi({ baseUrl: `http://127.0.0.1:${port}`, tokens, fetch, unavailable: 'system.busy' })
+  }
+  const linkFor = async (...more: string[]) => (await runLotctl(['login-link', ...more], env)).stdout.trim()
+  /** Goes to a page and waits until it has stopped asking. */
+  const visit = async (seat: Seat, path: string) => {
+    await seat.page.goto(url + path)
+    await settled(seat)
+  }
+
+  beforeAll(async () => {
+    env = {
+      LOTWATCH_DATA: data.path,
+      LOTWATCH_CONFIG: '/dev/null',
+      LOTWATCH_CONSOLE_PORT: String(await freePort()),
+      LOTWATCH_PROVISIONING_PORT: String(await freePort()),
+      LOTWATCH_INGEST_PORT: String(await freePort()),
+      LOTWATCH_BROKER_PORT: String(await freePort()),
+      LOTWATCH_BROKER_MQTT_PORT: String(await freePort()),
+    }
+    url = `http://127.0.0.1:${env.LOTWATCH_CONSOLE_PORT}`
+    browser = await startBrowser()
+    running = startLotctl(['up', '--demo'], env)
+    const [, link = ''] = await running.says(/(http:\S+\/sign-in#\S+)/)
+    firstLink = link
+    admin = await takeSeat(browser, { url })
+  }, 90_000)
+  afterAll(async () => {
+    await browser?.close()
+    running?.process.kill('SIGINT')
+    await running?.ended
+    data.remove()
+  })
+  afterEach(() => {
+    expect(admin.complaints).toEqual([])
+  })
+
+  it('comes from the printed link to a live chart in a few seconds, by few bytes', async () => {
+    const { page } = admin
+    let bytes = 0
+    page.on('response', async (response) => {
+      if (!response.url().startsWith(`${url}/api/`))
+        bytes += (await response.request().sizes()).responseBodySize
+    })
+    const sinceMs = performance.now()
+    await page.goto(firstLink)
+    await page.locator('.card.lot').first().waitFor()
+    expect(page.url()).toBe(`${url}/`)
+    await page.getByRole('link', { name: 'Omonia Central' }).click()
+    await page.locator('.chart canvas').first().waitFor()
+    expect(performance.now() - sinceMs).toBeLessThan(firstChartMsMax)
+    await page.waitForLoadState('load')
+    expect(bytes).toBeGreaterThan(10_000)
+    expect(bytes).toBeLessThan(firstLoadBytesMax)
+  })
+
+  it('shows what comes in without being asked', async () => {
+    const { page } = admin
+    await visit(admin, '/devices/Omonia-Central')
+    const newest = page.locator('table tbody tr').first()
+    const before = await newest.textContent()
+    await eventually(async () => (await newest.textContent()) !== before, 40_000, 500)
+  })
+
+  it('takes a device from its registration to its first reading', async () => {
+    const { page } = admin
+    await visit(admin, '/devices')
+    await page.getByRole('button', { name: 'New device' }).first().click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Name').fill('Gate West')
+    await dialog.getByLabel('Counts for').selectOption('Omonia-Central')
+    await dialog.getByRole('button', { name: 'Register' }).click()
+    const key = (await dialog.locator('pre').first().textContent()) ?? ''
+    expect(key).toMatch(/^lotenr_/)
+    await dialog.getByRole('button', { name: 'I have saved it' }).click()
+    expect(await page.content()).not.toContain(key)
+
+    await visit(admin, '/devices/Gate-West')
+    await page.getByText('The first appears here by itself').waitFor()
+    const board = makeDataDir()
+    const agent = startCommand(
+      join(root, 'dist/agent.mjs'),
+      ['enrol', `http://127.0.0.1:${env.LOTWATCH_PROVISIONING_PORT}`, '--key', key],
+      {
+        LOT_AGENT_CONFIG: '/dev/null',
+        LOT_AGENT_CREDENTIAL_FILE: join(board.path, 'credentials.json'),
+        LOT_AGENT_OUTBOX_DIR: join(board.path, 'outbox'),
+        LOT_AGENT_SIMULATED_HISTORY_DAYS: '0',
+        LOT_AGENT_SCHEDULE: '* * * * * *',
+      },
+    )
+    await page.locator('table[aria-rowcount] tbody tr').first().waitFor({ timeout: 40_000 })
+    expect((await agent.ended).exit).toBe(0)
+    board.remove()
+  })
+
+  it('closes the connection of a device that is suspended, within a second', async () => {
+    const { page } = admin
+    const broker = program('broker')
+    const isConnected = async () => {
+      const { connections } = await broker.json<{ connections: { deviceId: string }[] }>('/v1/connections')
+      return connections.some(({ deviceId }) => deviceId === 'Syntagma-Square')
+    }
+    await eventually(isConnected)
+    await visit(admin, '/devices/Syntagma-Square')
+    await page.getByRole('button', { name: 'Suspend', exact: true }).click()
+    const answered = page.waitForResponse((response) => response.url().endsWith('/suspend'))
+    await page.getByRole('button', { name: 'Suspend Syntagma-Square' }).click()
+    await answered
+    await eventually(async () => !(await isConnected()), goneMsMax)
+    await page.locator('.badge', { hasText: 'suspended' }).waitFor()
+    await page.getByRole('button', { name: 'Resume', exact: true }).click()
+    await page.getByRole('button', { name: 'Resume Syntagma-Square' }).click()
+    await page.getByRole('button', { name: 'Suspend', exact: true }).waitFor()
+    await eventually(isConnected, 30_000)
+  })
+
+  it.each(['CSV', 'Parquet'])('gives a file that holds what the API answers: %s', async (format) => {
+    const { page } = admin
+    await visit(admin, '/lots/Kolonaki-Garage?range=-7d')
+    const downloading = page.waitForEvent('download')
+    await page.getByRole('link', { name: format, exact: true }).click()
+    const download = await downloading
+    const file = readFileSync(await download.path())
+    const asked = new URL(download.url())
+    const path = asked.pathname.replace('/api/ingest', '') + asked.search
+    const answer = await program('ingest').response(path)
+    expect(download.suggestedFilename()).toMatch(new RegExp(`^Kolonaki-Garage-.*\\.${format.toLowerCase()}$`))
+    expect(file.length).toBeGreaterThan(1000)
+    const stored = Buffer.from(await answer.arrayBuffer())
+    // The last window is still being filled.
+    if (format === 'CSV') expect(withoutLast(file)).toBe(withoutLast(stored))
+    else expect(file.subarray(0, 4).toString()).toBe('PAR1')
+  })
+
+  it('answers a SELECT, with what may be asked beside it', async () => {
+    const { page } = admin
+    await visit(admin, '/explore?tab=sql')
+    await page
+      .getByLabel('One SELECT')
+      .fill('SELECT deviceId, count(*) AS readings FROM readings GROUP BY ALL ORDER BY 1')
+    await page.getByRole('button', { name: 'Run' }).click()
+    const table = page.getByRole('table')
+    await table.waitFor()
+    expect(await table.textContent()).toContain('Airport-Long-Stay')
+    await page.getByLabel('One SELECT').fill('DELETE FROM readings')
+    await page.getByRole('button', { name: 'Run' }).click()
+    await page.getByRole('alert').waitFor()
+    // The browser itself writes a line for each answer that is no success.
+    ;(admin.complaints as string[]).length = 0
+  })
+
+  it('lets somebody enrol boards by the keyboard alone', async () => {
+    const { page } = admin
+    await visit(admin, '/')
+    await page.keyboard.press('g')
+    await page.keyboard.press('e')
+    await page.locator('h1', { hasText: 'Enrolment' }).waitFor()
+    const tabTo = async (name: string) => {
+      for (let i = 0; i < 60; i++) {
+        const focused = await page.evaluate(() => {
+          const { activeElement: element } = (
+            globalThis as unknown as {
+              document: { activeElement: { textContent: string; labels?: { textContent: string }[] } | null }
+            }
+          ).document
+          return element?.labels?.[0]?.textContent ?? element?.textContent ?? ''
+        })
+        if (focused.startsWith(name)) return
+        await page.keyboard.press('Tab')
+      }
+      throw new Error(`${name} cannot be reached by Tab`)
+    }
+    await tabTo('New key')
+    await page.keyboard.press('Enter')
+    await tabTo('What it is for')
+    await page.keyboard.type('By keyboard')
+    await page.keyboard.press('Enter')
+    await page.locator('.sheet article').waitFor()
+    await tabTo('I have saved it')
+    await page.keyboard.press('Enter')
+    await page.getByRole('cell', { name: 'By keyboard', exact: true }).waitFor()
+    await page.keyboard.press('?')
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+  })
+
+  it('shows a role what it may, and says so where it may not', async () => {
+    await visit(admin, '/access?tab=people')
+    await admin.page.getByRole('button', { name: 'New account' }).click()
+    await admin.page.getByLabel(/^Name/).fill('maria')
+    await admin.page.getByRole('button', { name: 'Save' }).click()
+    await admin.page.getByRole('cell', { name: 'maria', exact: true }).waitFor()
+
+    const maria = await takeSeat(browser, { url })
+    await maria.page.goto(await linkFor('--account', 'maria'))
+    await maria.page.locator('.card.lot').first().waitFor()
+    expect(await maria.page.getByRole('navigation').getByRole('link', { name: 'Devices' }).count()).toBe(0)
+    expect(maria.complaints).toEqual([])
+    await maria.page.goto(`${url}/devices`)
+    await maria.page.getByText('Your role does not allow this').waitFor()
+    const status = (path: string, method = 'GET') =>
+      maria.page.evaluate(
+        async ([to, how]) => (await fetch(to, { method: how, headers: { 'lotwatch-page': '1' } })).status,
+        [path, method] as const,
+      )
+    expect(await status('/api/provisioning/v1/devices')).toBe(403)
+    expect(await status('/api/provisioning/v1/devices/Omonia-Central/suspend', 'POST')).toBe(403)
+    expect(await status('/api/broker/v1/connections/Omonia-Central', 'DELETE')).toBe(403)
+    expect(await status('/api/accounts')).toBe(403)
+    await maria.leave()
+  })
+
+  it('leaves axe nothing to find on any page, light or dark, and fits a telephone', async () => {
+    const seat = await takeSeat(browser, { url, theme: 'light' })
+    await seat.page.goto(await linkFor())
+    await seat.page.locator('.card.lot').first().waitFor()
+    const found: string[] = []
+    for (const path of pages) {
+      // Within the app, as links do it.
+      await seat.page.evaluate(
+        `history.pushState(null, '', ${JSON.stringify(path)}); dispatchEvent(new PopStateEvent('popstate'))`,
+      )
+      await settled(seat)
+      for (const fault of await faultsOf(seat.page)) found.push(`${path}: ${fault}`)
+      await seat.page.emulateMedia({ colorScheme: 'dark' })
+      for (const fault of await faultsOf(seat.page, ['color-contrast'])) found.push(`dark ${path}: ${fault}`)
+      await seat.page.emulateMedia({ colorScheme: 'light' })
+      await seat.page.setViewportSize({ width: 360, height: 740 })
+      const width = Number(await seat.page.evaluate('document.documentElement.scrollWidth'))
+      if (width > 360) found.push(`${path} is ${width} px wide`)
+      await seat.page.setViewportSize({ width: 1280, height: 860 })
+    }
+    expect(found).toEqual([])
+    expect(seat.complaints).toEqual([])
+    await seat.leave()
+  })
+})
+
+async function settled({ page }: Seat): Promise<void> {
+  await page.locator('main h1').waitFor()
+  await page.locator('text=Loading').first().waitFor({ state: 'detached', timeout: 30_000 })
+}
+
+/** Of CSV, without its last line. */
+function withoutLast(file: Buffer): string {
+  return file.toString('utf8').trimEnd().split('\n').slice(0, -1).join('\n')
+}
