@@ -41,8 +41,8 @@ export async function openRuleFolder(options: RuleFolderOptions): Promise<RuleFo
     wasReadable = true
     const text = JSON.stringify(rules)
     if (text === known) return
-    known = text
     await changed(rules)
+    known = text
   }
 
   function lookAgain(): void {

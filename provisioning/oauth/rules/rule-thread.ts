@@ -11,6 +11,7 @@ export interface RuleThread {
   /**
    * From now on these are asked.
    * @returns what is wrong with each; undefined: nothing
+   * @throws Error when there can be no thread
    */
   load(rules: readonly Rule[]): Promise<Faults>
   /**
@@ -51,6 +52,7 @@ interface Question {
 interface Loading {
   readonly rules: readonly Rule[]
   readonly tell: (faults: Faults) => void
+  readonly fail: (error: unknown) => void
 }
 
 const batchMax = 32
@@ -96,9 +98,9 @@ export function startRuleThread(options: RuleThreadOptions): RuleThread {
       if (worker === started) hear(report)
     })
     started.on('error', (error: unknown) => {
-      // One that never did anything is a bug of ours, not a rule's doing.
-      if (!wasHeard) throw error
-      ended(started, error)
+      // One that never did anything could not start: no rule's doing, and no use in starting it again and again.
+      if (!wasHeard && Atomics.load(progress, marks.reading) === 0) cannotStart(started, error)
+      else ended(started, error)
     })
     started.on('exit', () => ended(started, undefined))
   }
@@ -119,6 +121,14 @@ export function startRuleThread(options: RuleThreadOptions): RuleThread {
     for (const [i, answer] of report.answers.entries()) served[i]?.settle(answer)
   }
 
+  function cannotStart(which: Worker, error: unknown): void {
+    if (worker !== which) return
+    worker = undefined
+    const unread = loading
+    loading = []
+    for (const { fail } of unread) fail(error)
+  }
+
   function ended(which: Worker, error: unknown): void {
     if (worker !== which) return
     const reading = Atomics.load(progress, marks.reading)
@@ -133,14 +143,14 @@ export function startRuleThread(options: RuleThreadOptions): RuleThread {
     batches = []
     loading = []
     start()
-    if (unread.length === 0) order({ rules, tell: () => undefined })
+    if (unread.length === 0) order({ rules, tell: () => undefined, fail: () => undefined })
     for (const one of unread) order(one)
     culprit?.settle('broken')
     waiting.addFirst(others)
     send()
   }
 
-  function order({ rules: wanted, tell }: Loading): void {
+  function order({ rules: wanted, tell, fail }: Loading): void {
     const isDeadly = (rule: Rule | undefined) => rule !== undefined && deadly.has(rule.source)
     // In its place, and denying all.
     const safe = wanted.map((rule) =>
@@ -148,6 +158,7 @@ export function startRuleThread(options: RuleThreadOptions): RuleThread {
     )
     loading.push({
       rules: wanted,
+      fail,
       tell: (faults) =>
         tell(
           faults.map((fault, place) =>
@@ -164,7 +175,7 @@ export function startRuleThread(options: RuleThreadOptions): RuleThread {
 
   function send(): void {
     isSending = false
-    while (batches.length < batchesMax && waiting.count > 0) {
+    while (worker !== undefined && batches.length < batchesMax && waiting.count > 0) {
       const batch = waiting.take(batchMax)
       inFlight.push(...batch)
       batches.push(batch.length)
@@ -191,7 +202,8 @@ export function startRuleThread(options: RuleThreadOptions): RuleThread {
   return {
     load(wanted) {
       rules = wanted
-      return new Promise((tell) => order({ rules: wanted, tell }))
+      if (worker === undefined) start()
+      return new Promise((tell, fail) => order({ rules: wanted, tell, fail }))
     },
     ask(who, request) {
       if (waiting.count >= waitingMax || waiting.countOf(who) >= waitingEachMax)

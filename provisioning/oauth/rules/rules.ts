@@ -63,16 +63,26 @@ export async function openRules(options: RulesOptions): Promise<Rules> {
   const failedLine = boundedLines(log, 'rule.failed', () => performance.now(), 5)
   const newThread = () => startRuleThread({ file, timeMs, log, ...options.thread })
 
-  async function changed(rules: readonly FolderRule[]): Promise<void> {
-    // All or nothing: with one that cannot be asked, nobody is.
-    const readable = rules.filter(({ fault }) => fault === undefined)
-    if (readable.length > 0) thread ??= newThread()
-    const faults = (await thread?.load(readable)) ?? []
+  /** All or nothing: with one that cannot be asked, nobody is. */
+  function know(rules: readonly FolderRule[], faultOf: (rule: FolderRule) => string | undefined): void {
     known = rules.map((rule) => {
-      const fault = rule.fault ?? faults[readable.indexOf(rule)]
+      const fault = rule.fault ?? faultOf(rule)
       return { ...rule, ...(fault === undefined ? {} : { fault }), runs: 0, denials: 0, failures: 0 }
     })
     broken = known.find(({ fault }) => fault !== undefined)
+  }
+
+  async function changed(rules: readonly FolderRule[]): Promise<void> {
+    const readable = rules.filter(({ fault }) => fault === undefined)
+    if (readable.length > 0) thread ??= newThread()
+    try {
+      const faults = (await thread?.load(readable)) ?? []
+      know(rules, (rule) => faults[readable.indexOf(rule)])
+    } catch (error) {
+      // Tried again with the next look into the folder; until then nobody gets past them.
+      know(rules, () => 'no sandbox can be started')
+      throw error
+    }
     log.info('rules.loaded', { rules: known.map(({ name }) => name) })
     for (const { name, fault } of known)
       if (fault !== undefined) log.warn('rule.broken', { rule: name, fault })

@@ -15,6 +15,7 @@ const progress = new Int32Array(workerData.progress)
 const obey = (what) => {
   if (what === 'end') process.exit(3)
   if (what === 'hang') for (;;) {}
+  if (what === 'throw') throw new Error('thrown')
 }
 parentPort.on('message', ({ rules, batch }) => {
   if (rules !== undefined) {
@@ -53,7 +54,7 @@ const scopesOf = (asked: Awaited<ReturnType<RuleThread['ask']>>) =>
   typeof asked === 'string' ? asked : asked.scopes[0]
 
 describe('a thread for rules', () => {
-  it.each(['end', 'hang'])(
+  it.each(['end', 'hang', 'throw'])(
     'that does %s is replaced: who asked that gets no, and the others their answers',
     async (what) => {
       const lines = start()
@@ -70,13 +71,26 @@ describe('a thread for rules', () => {
     },
   )
 
-  it.each(['end', 'hang'])('that does %s over a rule it reads never reads it again', async (what) => {
-    start()
-    expect(await thread.load([rule('a'), rule(what), rule('b')])).toEqual([
-      undefined,
-      'the sandbox ended while it was read',
-      undefined,
-    ])
+  it.each(['end', 'hang', 'throw'])(
+    'that does %s over a rule it reads never reads it again',
+    async (what) => {
+      start()
+      expect(await thread.load([rule('a'), rule(what), rule('b')])).toEqual([
+        undefined,
+        'the sandbox ended while it was read',
+        undefined,
+      ])
+      expect(scopesOf(await thread.ask('d', 'after'))).toBe('after')
+    },
+  )
+
+  it('that cannot start says so, and starts when it can', async () => {
+    const later = join(data.path, 'later.mjs')
+    start({ file: pathToFileURL(later), waitMsMax: 100 })
+    await expect(thread.load([rule('a')])).rejects.toThrow('later.mjs')
+    expect(await thread.ask('d', 'meanwhile')).toBe('busy')
+    writeFileSync(later, program)
+    expect(await thread.load([rule('a')])).toEqual([undefined])
     expect(scopesOf(await thread.ask('d', 'after'))).toBe('after')
   })
 

@@ -1,8 +1,11 @@
-import { rmSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { copyFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../../../kit/program.ts'
-import { openRulesKit, type RulesKit, requestBy } from '../../../../kit/rules.ts'
+import { openRulesKit, type RulesKit, requestBy, threadFile } from '../../../../kit/rules.ts'
 
 let kit: RulesKit
 afterEach(() => kit.close())
@@ -85,6 +88,19 @@ describe('the folder', () => {
     ])
     kit.write('broken.js', letsBy)
     await eventually(async () => (await ask()).allowed)
+  })
+
+  it('whose rules have no sandbox denies everybody until there is one', async () => {
+    const later = join(tmpdir(), `lotwatch-${randomUUID()}.mjs`)
+    kit = await openRulesKit({}, { thread: { file: pathToFileURL(later) } })
+    kit.write('a.js', letsBy)
+    await eventually(async () => {
+      const verdict = await ask()
+      return !verdict.allowed && verdict.reason === 'it is broken: no sandbox can be started'
+    })
+    copyFileSync(threadFile, later)
+    await eventually(async () => (await ask()).allowed)
+    rmSync(later)
   })
 
   it('that goes away while it is watched leaves its rules in force', async () => {
