@@ -12,7 +12,7 @@ import { addHealth, addIssuer, addRecords, addSession, addTokens, addWatch } fro
 import { type Desk, examplesText, positive, zone } from './commands/verb.ts'
 import type { PlayOptions } from './fleet.ts'
 import { type Output, outputs } from './output.ts'
-import type { Query, verbs } from './queries.ts'
+import type { Query, QuestionOutput, verbs } from './queries.ts'
 
 export interface CommandsOptions extends Desk {
   readonly version: string
@@ -31,7 +31,11 @@ interface PlayFlags {
 
 type FleetFlags = PlayFlags & AccessOptions & { readonly replay?: string }
 
-type QueryFlags = AccessOptions & { readonly output: Output; readonly input?: boolean } & Omit<Query, 'input'>
+type QueryFlags = AccessOptions & {
+  readonly output: QuestionOutput
+  readonly file?: string
+  readonly input?: boolean
+} & Omit<Query, 'input' | 'file'>
 
 export function createCommands({ version, home, exit }: CommandsOptions): Command {
   const lotctl = new Command('lotctl')
@@ -72,33 +76,36 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
   const query = (name: keyof typeof verbs, description: string, command = lotctl.command(name)) =>
     withAccess(command, 'ingest')
       .description(description)
-      .addOption(outputOption())
+      .addOption(outputOption(['csv-excel', 'parquet']))
+      .option('--file <path>', 'write the whole answer to a file')
+      .option('--columns <names...>', 'only these columns, in this order')
       .option('--tz <zone>', 'IANA time zone of days, weeks and times, such as Europe/London')
       .action(async (flags: QueryFlags) => {
-        const { server, credential, profile, input, output, ...parameters } = flags
+        const { server, credential, profile, input, output, file, ...parameters } = flags
         const [{ verbs }, { openAccess }, { config, places, voice }] = await Promise.all([
           import('./queries.ts'),
           import('./access.ts'),
           home(),
         ])
         const api = openAccess(config, places, accessOf(flags)).api('ingest')
-        await verbs[name](api, { query: parameters, output, timeoutMs: config.timeoutSec * 1000, voice })
+        const timeoutMs = config.timeoutSec * 1000
+        const where = file === undefined ? {} : { file }
+        await verbs[name](api, { query: parameters, output, ...where, timeoutMs, voice })
       })
-  query('lots', 'which lots there are')
-  query('latest', 'what each lot holds now').addOption(lotOption())
-  query('series', 'windows of time: mean, highest, lowest and so on')
-    .addOption(lotOption())
-    .option('--from <time>', 'RFC 3339, a date, or relative to now: -7d', '-1d')
-    .option('--to <time>', 'as --from; default now')
-    .option('--every <length>', 'length of a window: 15m, 1h, 1d, 1w', matching(everyPattern))
-    .option('--agg <names...>', 'mean, min, max, first, last, count')
-    .option('--fill <with>', 'windows nobody measured: null, or none to leave them out')
-  query('readings', 'every reading')
-    .addOption(lotOption())
-    .option('--device <ids...>', 'of these devices')
-    .option('--from <time>', 'as for series')
-    .option('--to <time>', 'as for series')
+  withAmong(query('lots', 'which lots there are'))
+  withAmong(query('latest', 'what each lot holds now'))
+  withWindows(withAmong(query('series', 'windows of time: mean, highest, lowest and so on')), '-1d')
+    .option('--metric <names...>', 'occupied, free, utilisation, entries, exits')
+    .option('--agg <names...>', 'mean, min, max, first, last, sum, p95, count')
+    .option('--fill <with>', 'windows nobody measured: null, none to leave them out, previous, linear')
+    .addOption(qualityOption())
+  withRange(withAmong(query('profile', 'a typical week, hour by hour')), '-8w')
+    .option('--metric <name>', 'occupied, free, utilisation')
+    .addOption(qualityOption())
+  withWindows(withAmong(query('completeness', 'what was due, what is there, and why the rest is not')), '-1d')
+  withRange(withAmong(query('readings', 'every reading; a thousand, or all of them to a file')))
     .option('--order <order>', 'asc or desc by time')
+    .addOption(qualityOption())
     .addOption(limitOption())
     .addOption(cursorOption())
   const quarantine = lotctl
@@ -118,6 +125,12 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
   addQuarantineRelease(quarantine, desk)
   lotctl.commandsGroup('Registry:')
   addDevices(lotctl, desk)
+  const device = lotctl.commands.find((command) => command.name() === 'device') ?? lotctl
+  withAmong(query('health', 'how each device is: state, queue, drops, clock', device.command('health')))
+    .option('--state <names...>', 'online, late, silent_sensor, offline, never_seen, suspended, retired')
+    .addOption(limitOption())
+    .addOption(cursorOption())
+  withWindows(withAmong(query('history', 'how devices were, hour by hour', device.command('history'))), '-1d')
   addLots(lotctl, desk)
   addEnrolment(lotctl, desk)
   addAlarms(lotctl, desk)
@@ -216,7 +229,14 @@ const examplesOf: Readonly<Record<string, readonly [string, string]>> = {
   lots: ['lots', 'lots -o csv'],
   latest: ['latest', 'latest --lot north -o json'],
   series: ['series --from -7d --every 1h', 'series --lot north --agg mean max -o csv'],
-  readings: ['readings --lot north --from -1d', 'readings --device gate-1 --limit 100'],
+  profile: ['profile --lot north', 'profile --lot north --from -26w --metric utilisation -o csv'],
+  completeness: ['completeness --from -7d --every 1d', 'completeness --lot north -o json'],
+  readings: ['readings --lot north --from -1d', 'readings --from -30d -o parquet --file month.parquet'],
+  'device health': ['device health', 'device health --state offline late'],
+  'device history': [
+    'device history --device gate-1 --from -7d',
+    'device history --lot north --every 1d -o csv',
+  ],
   'quarantine list': ['quarantine', 'quarantine list --reason reading.negative'],
   'login-link': ['login-link', 'login-link --account maria'],
   'token get': ['token get --audience ingest', 'token get --audience provisioning --scope read:devices'],
@@ -266,12 +286,38 @@ function replayOption(): Option {
   return new Option('--replay <file>', 'play a recorded CSV file instead of simulating')
 }
 
-function outputOption(): Option {
-  return new Option('-o, --output <format>', 'how to print the answer').choices(outputs).default('table')
+function outputOption(more: readonly string[] = []): Option {
+  return new Option('-o, --output <format>', 'how to print the answer')
+    .choices([...outputs, ...more])
+    .default('table')
 }
 
-function lotOption(): Option {
-  return new Option('--lot <ids...>', 'of these lots; default: all')
+function withAmong(command: Command): Command {
+  return command
+    .addOption(new Option('--lot <ids...>', 'of these lots; default: all'))
+    .option('--device <ids...>', 'of these devices')
+    .option('--tag <tags...>', 'of devices with one of these tags')
+}
+
+function withRange(command: Command, from?: string): Command {
+  return command
+    .option('--from <time>', 'RFC 3339, a date, or relative to now: -7d, now-1d/d', from)
+    .option('--to <time>', 'as --from; default now')
+}
+
+function withWindows(command: Command, from: string): Command {
+  return withRange(command, from).option(
+    '--every <length>',
+    'length of a window: 15m, 1h, 1d, 1w, auto',
+    matching(everyPattern),
+  )
+}
+
+function qualityOption(): Option {
+  return new Option('--quality <which>', 'good leaves out readings with a flag other than late').choices([
+    'all',
+    'good',
+  ])
 }
 
 function limitOption(): Option {

@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import type { Output } from '../../../cli/output.ts'
-import { verbs } from '../../../cli/queries.ts'
+import { type QuestionOutput, verbs } from '../../../cli/queries.ts'
 import type { Answer, LatestRow, SeriesRow } from '../../../core/contract/query.ts'
 import type { Api, ApiRequest } from '../../../core/runtime/fetch.ts'
+import { makeDataDir } from '../../kit/program.ts'
 
 const row: LatestRow = {
   lotId: 'north',
@@ -34,11 +36,12 @@ function ingestWith(answer: unknown, csv: { body: string; headers?: Record<strin
   return { api, asked }
 }
 
-async function say(verb: keyof typeof verbs, api: Api, output: Output) {
+async function say(verb: keyof typeof verbs, api: Api, output: QuestionOutput, file?: string) {
   const said = { answer: '', note: '' }
   await verbs[verb](api, {
     query: { tz: 'UTC' },
     output,
+    ...(file === undefined ? {} : { file }),
     timeoutMs: 1000,
     voice: {
       answer: (text) => {
@@ -105,5 +108,62 @@ describe('an answer', () => {
   it('that is empty leaves standard output empty', async () => {
     const said = await say('latest', ingestWith({ ...whole, rows: [] }).api, 'table')
     expect(said).toEqual({ answer: '', note: 'nothing there' })
+  })
+
+  it.each(['csv', 'parquet', 'ndjson'] as const)(
+    'goes to a file as %s, all of it and as ingest made it',
+    async (output) => {
+      const folder = makeDataDir()
+      const file = join(folder.path, 'answer')
+      try {
+        const { api, asked } = ingestWith(undefined, { body: 'made by ingest' })
+        const said = await say('readings', api, output, file)
+        expect(readFileSync(file, 'utf8')).toBe('made by ingest')
+        expect(asked[0]?.query).toEqual({ tz: 'UTC', format: output })
+        expect(said.answer).toBe('')
+      } finally {
+        folder.remove()
+      }
+    },
+  )
+
+  it('as Parquet is not for a terminal', async () => {
+    await expect(say('readings', ingestWith(whole).api, 'parquet')).rejects.toThrow('--file')
+  })
+
+  it('has an end where it is printed', async () => {
+    const { api, asked } = ingestWith({ ...whole, rows: [] })
+    await say('readings', api, 'table')
+    expect(asked[0]?.query).toEqual({ tz: 'UTC', limit: 1000 })
+  })
+
+  it('says why readings are missing, and what nobody knows as a dash', async () => {
+    const counts = { received: 4, silent: 0, late: 0, duplicate: 0, dropped: 0, quarantined: 0 }
+    const rows = [
+      {
+        lotId: 'north',
+        start: 'a',
+        end: 'b',
+        expected: 9,
+        missing: 5,
+        unknown: 0,
+        ...counts,
+        reasons: { device_offline: 4, unexplained: 1 },
+      },
+      {
+        lotId: 'south',
+        start: 'a',
+        end: 'b',
+        expected: null,
+        missing: null,
+        unknown: 1,
+        ...counts,
+        reasons: {},
+      },
+    ]
+    const { answer } = await say('completeness', ingestWith({ ...whole, rows }).api, 'table')
+    const lines = answer.split('\n')
+    expect(lines[1]).toMatch(/^north +a +9 +4 +5 +0 +device offline 4, unexplained 1$/)
+    expect(lines[2]).toMatch(/^south +a +– +4 +– +0 *$/)
   })
 })
