@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { root } from '../../scripts/build.mjs'
 import { startCommand } from '../kit/command.ts'
 import { describeWithCommand } from '../kit/needs.ts'
@@ -27,7 +27,10 @@ const unit = (name: string) => join(data.path, 'etc/systemd/system', name)
 const units = ['lot-agent.service', 'lot-agent-enrol.service'] as const
 const settings = () => join(data.path, 'etc/lot-agent/config.yaml')
 
-describe('lot-agent service', () => {
+// Real programs, several after another: a busy machine may take its time.
+const options = { timeout: 120_000 }
+
+describe('lot-agent service', options, () => {
   it('writes user, units and settings below a root, and takes the units away again', async () => {
     expect(await run('service', 'install', '--root', data.path)).toMatchObject({ exit: 0, stderr: '' })
     const text = readFileSync(unit('lot-agent.service'), 'utf8')
@@ -66,15 +69,19 @@ describe('lot-agent service', () => {
   })
 })
 
-describeWithCommand('systemd-analyze')('the units, as systemd reads them', () => {
+describeWithCommand('systemd-analyze')('the units, as systemd reads them', options, () => {
   /** Everything it says: what it does not know it warns of, and goes on. */
   function analyze(...args: readonly string[]): string {
     const { stdout, stderr } = spawnSync('systemd-analyze', args, { encoding: 'utf8' })
     return stdout + stderr
   }
-  beforeEach(async () => {
-    await run('service', 'install', '--root', data.path)
-  })
+  let image: ReturnType<typeof makeDataDir>
+  const unit = (name: string) => join(image.path, 'etc/systemd/system', name)
+  beforeAll(async () => {
+    image = makeDataDir()
+    await run('service', 'install', '--root', image.path)
+  }, 120_000)
+  afterAll(() => image.remove())
 
   it.each(units)('have nothing that it does not know: %s', (name) => {
     expect(analyze('verify', '--man=no', '--recursive-errors=no', unit(name))).toBe('')
@@ -95,7 +102,7 @@ describeWithCommand('systemd-analyze')('the units, as systemd reads them', () =>
   })
 })
 
-describe('while it runs under systemd', () => {
+describe('while it runs under systemd', options, () => {
   let broker: TestBroker
   let issuer: TestIssuer
   let program: Program | undefined
@@ -194,7 +201,7 @@ describe('while it runs under systemd', () => {
   })
 })
 
-describe('lot-agent doctor', () => {
+describe('lot-agent doctor', options, () => {
   it('says what is missing and what to do next, with and without a running agent', async () => {
     const env = {
       LOT_AGENT_CONFIG: '/dev/null',
