@@ -49,11 +49,16 @@ interface Live extends Here {
   isConfirmed: boolean
 }
 
+/** A connection as the feed tells of it, for as long as it is there. */
+type Known = Pick<Presence, 'brokerId' | 'connectionId' | 'address'>
+
 export class PresenceBook {
   readonly #options: PresenceOptions
   readonly #here = new Map<DeviceId, Live>()
   /** What the feed said last of each device that is connected, anywhere. */
-  readonly #everywhere = new Map<string, Presence>()
+  readonly #everywhere = new Map<string, Known>()
+  /** Their names, each kept once: a connection is to cost little. */
+  readonly #brokerIds = new Map<string, string>()
   /** What provisioning has not been told, the newest of each device. */
   readonly #news = new Map<DeviceId, PresenceNews>()
   readonly #contended = new Map<DeviceId, Contention>()
@@ -129,7 +134,8 @@ export class PresenceBook {
     if (event.type === 'presence') this.#hearOne(event.data)
     if (event.type !== 'snapshot') return
     this.#everywhere.clear()
-    for (const presence of event.data.presence) this.#everywhere.set(presence.deviceId, presence)
+    this.#brokerIds.clear()
+    for (const presence of event.data.presence) this.#know(presence)
     for (const live of [...this.#here.values()]) {
       const known = this.#everywhere.get(live.deviceId)
       if (known !== undefined) this.#compare(live, known)
@@ -149,14 +155,20 @@ export class PresenceBook {
       if (live !== undefined && this.#isOf(live, presence)) this.#unknown(live)
       return
     }
-    this.#everywhere.set(deviceId, presence)
+    this.#know(presence)
     if (before !== undefined && !isSame(before, presence) && !this.#isHere(before, presence))
       this.#options.onTakenOver({ deviceId, from: before.address, by: presence.address })
     if (live !== undefined) this.#compare(live, presence)
   }
 
+  #know({ deviceId, brokerId: name, connectionId, address }: Presence): void {
+    const brokerId = this.#brokerIds.get(name) ?? name
+    this.#brokerIds.set(brokerId, brokerId)
+    this.#everywhere.set(deviceId, { brokerId, connectionId, ...(address === undefined ? {} : { address }) })
+  }
+
   /** What the feed says of others before it has said this one is older: the answer to our report decides. */
-  #compare(live: Live, known: Presence): void {
+  #compare(live: Live, known: Known): void {
     if (this.#isOf(live, known)) live.isConfirmed = true
     else if (live.isConfirmed && known.brokerId !== this.#options.brokerId)
       this.#options.onSuperseded(live.deviceId, live.connectionId)
@@ -180,16 +192,16 @@ export class PresenceBook {
     this.#options.onNews()
   }
 
-  #isOf(live: Live, { brokerId, connectionId }: Presence): boolean {
+  #isOf(live: Live, { brokerId, connectionId }: Known): boolean {
     return brokerId === this.#options.brokerId && connectionId === live.connectionId
   }
 
   /** Both here: that was counted when it happened. */
-  #isHere(one: Presence, other: Presence): boolean {
+  #isHere(one: Known, other: Known): boolean {
     return one.brokerId === this.#options.brokerId && other.brokerId === this.#options.brokerId
   }
 }
 
-function isSame(one: Presence, other: Presence): boolean {
+function isSame(one: Known, other: Known): boolean {
   return one.brokerId === other.brokerId && one.connectionId === other.connectionId
 }

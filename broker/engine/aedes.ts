@@ -44,6 +44,11 @@ export async function createAedesEngine<Peer>(
   const linkByClient = new WeakMap<Client, AedesLink<Peer>>()
   const acknowledgements = new Acknowledgements<Peer>()
   let isReading = true
+  const house: House<Peer> = {
+    acknowledgements,
+    isReading: () => isReading,
+    mayReceive: (peer, topic) => hooks.mayReceive(peer, topic),
+  }
 
   const linkOf = (client: Client): AedesLink<Peer> => {
     const link = linkByClient.get(client)
@@ -116,12 +121,7 @@ export async function createAedesEngine<Peer>(
   return {
     accept(socket, arrival) {
       const client = broker.handle(socket)
-      const link = new AedesLink<Peer>(internalsOf(client), {
-        arrival,
-        acknowledgements,
-        isReading: () => isReading,
-        mayReceive: (peer, topic) => hooks.mayReceive(peer, topic),
-      })
+      const link = new AedesLink<Peer>(internalsOf(client), arrival, house)
       linkByClient.set(client, link)
       links.add(link)
       limitPacketSize(link.client)
@@ -228,9 +228,8 @@ function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): v
   })
 }
 
-/** What a link has of the engine it belongs to. */
+/** What all links have of the engine they belong to. */
 interface House<Peer> {
-  readonly arrival: Arrival
   readonly acknowledgements: Acknowledgements<Peer>
   readonly isReading: () => boolean
   readonly mayReceive: (peer: Peer, topic: string) => boolean
@@ -242,6 +241,7 @@ class AedesLink<Peer> implements Link {
   request: ConnectRequest | undefined
   peer: Peer | undefined
   refusal: unknown
+  readonly #arrival: Arrival
   readonly #house: House<Peer>
   #packetIds: number[] = []
   /** Messages given to the gate and not acknowledged yet, but for those that are apart. */
@@ -255,8 +255,9 @@ class AedesLink<Peer> implements Link {
   #reason: string | undefined
   #resolveGone: () => void = () => undefined
 
-  constructor(client: AedesInternals, house: House<Peer>) {
+  constructor(client: AedesInternals, arrival: Arrival, house: House<Peer>) {
     this.client = client
+    this.#arrival = arrival
     this.#house = house
     this.gone = new Promise((resolve) => {
       this.#resolveGone = resolve
@@ -264,7 +265,7 @@ class AedesLink<Peer> implements Link {
   }
 
   get remoteAddress(): string {
-    return this.#house.arrival.remoteAddress
+    return this.#arrival.remoteAddress
   }
 
   get isOpen(): boolean {
@@ -272,7 +273,7 @@ class AedesLink<Peer> implements Link {
   }
 
   heard(): void {
-    this.#house.arrival.heard?.()
+    this.#arrival.heard?.()
   }
 
   async admit(hooks: EngineHooks<Peer>, timeoutMs: number): Promise<void> {
@@ -339,7 +340,9 @@ class AedesLink<Peer> implements Link {
       this.close('does not read its acknowledgements')
       return
     }
-    for (const packetId of packetIds) if (this.#apart?.delete(packetId) !== true) this.#held--
+    const apart = this.#apart
+    if (apart === undefined) this.#held -= packetIds.length
+    else for (const packetId of packetIds) if (!apart.delete(packetId)) this.#held--
     if (this.#held === 0) this.readOn()
   }
 

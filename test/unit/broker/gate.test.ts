@@ -10,6 +10,7 @@ import type { Outcomes } from '../../../broker/outcomes.ts'
 import { Revocations } from '../../../core/auth/revocations.ts'
 import type { ConnectionEvent } from '../../../core/contract/connection.ts'
 import { type DeviceId, parseDeviceId } from '../../../core/contract/device.ts'
+import type { Contention } from '../../../core/contract/downlink.ts'
 import { FleetError } from '../../../core/contract/errors.ts'
 import type { FeedEvent } from '../../../core/contract/feed.ts'
 import { createLog } from '../../../core/runtime/log.ts'
@@ -34,7 +35,7 @@ const request: ConnectRequest = {
 
 /** The far side of the engine: a connection that goes when the test lets it. */
 class TestLink implements Link {
-  readonly remoteAddress = ''
+  readonly remoteAddress = '192.0.2.1'
   isOpen = true
   letGo: () => void = () => undefined
   readonly gone = new Promise<void>((resolve) => {
@@ -60,6 +61,7 @@ function setUp(
   const revocations = new Revocations()
   const barred = new BarredDevices()
   const events: ConnectionEvent[] = []
+  const contended: Contention[] = []
   const gate = new Gate({
     authenticator: { authenticate, renew: async () => principal },
     attempts: new Attempts({ perAddressBurst: burst, perAddressPerSec: 1, burst, perSec: 1 }),
@@ -68,7 +70,11 @@ function setUp(
     handover: { isAvailable: true } as Handover, // no reading is published here
     downlink: new Downlink({ now: () => 0, onDelivered: () => undefined }),
     outcomes: { answered },
-    presence: { connected: () => undefined, closed: () => undefined, contended: () => undefined },
+    presence: {
+      connected: () => undefined,
+      closed: () => undefined,
+      contended: (contention) => contended.push(contention),
+    },
     onEvent: (event) => events.push(event),
     isFeedKnown: () => true,
     skewSec: 30,
@@ -77,7 +83,7 @@ function setUp(
     now: () => 0,
     nowMs: () => 0,
   })
-  return { gate, revocations, barred, events }
+  return { gate, revocations, barred, events, contended }
 }
 
 it('a device that is revoked while its older connection is on its way out is not admitted', async () => {
@@ -108,7 +114,7 @@ it('a newer connection comes in when the older one is gone, and not before', asy
 })
 
 it('an identity that connections fight over is held, so that neither has it', async () => {
-  const { gate } = setUp()
+  const { gate, contended, events } = setUp()
   let link = new TestLink()
   await gate.connect(request, link)
   for (let takeover = 1; takeover <= 5; takeover++) {
@@ -122,6 +128,46 @@ it('an identity that connections fight over is held, so that neither has it', as
   await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ kind: 'unavailable' })
   expect(gate.connectionCount).toBe(0)
   expect(gate.decisions(deviceId)[0]).toMatchObject({ outcome: 'admitted' })
+  expect(contended).toEqual([{ deviceId, addresses: ['192.0.2.1', '192.0.2.1'], holdMs: 60_000 }])
+  expect(events.filter(({ type }) => type === 'taken_over')).toHaveLength(6)
+  expect(events.at(-1)).toMatchObject({ type: 'contended', device: deviceId, byAddress: '192.0.2.1' })
+})
+
+it('a device that another broker has found to be fought over is held here too, and only for as long', async () => {
+  const { gate } = setUp()
+  const link = new TestLink()
+  await gate.connect(request, link)
+  const alarm = (heldUntilMs: number, more: object = {}) =>
+    ({
+      type: 'alarm',
+      data: {
+        alarmId: 1,
+        kind: 'device.contended',
+        subject: deviceId,
+        detail: { addresses: ['192.0.2.1'], times: 1, heldUntilMs },
+        atMs: 0,
+        acknowledgedAtMs: null,
+        ...more,
+      },
+    }) as const
+  gate.heard(alarm(0)) // heard long after
+  gate.heard(alarm(60_000, { acknowledgedAtMs: 1 }))
+  gate.heard(alarm(60_000, { subject: 'gate-2' }))
+  expect(link.isOpen).toBe(true)
+  gate.heard(alarm(60_000))
+  expect(link.isOpen).toBe(false)
+  link.letGo()
+  await expect(gate.connect(request, new TestLink())).rejects.toMatchObject({ code: 'device.contended' })
+})
+
+it('a connection that has a newer one elsewhere is closed, and no other', async () => {
+  const { gate } = setUp()
+  const link = new TestLink()
+  const { connectionId } = await gate.connect(request, link)
+  gate.superseded(deviceId, `${connectionId}0`)
+  expect(link.isOpen).toBe(true)
+  gate.superseded(deviceId, connectionId)
+  expect(link.isOpen).toBe(false)
 })
 
 it('a delivery is checked again: what was revoked since the SUBSCRIBE gets nothing more', async () => {
