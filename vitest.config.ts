@@ -18,6 +18,8 @@ export default defineConfig({
     reporters: ['default', './test/kit/summary-reporter.ts'],
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    // A deadline, not a speed: a machine that does other things beside is slow.
+    expect: { poll: { timeout: 10_000 } },
     // Two cores: real processes beside the tests need one of them.
     maxWorkers: 2,
   },

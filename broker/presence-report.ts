@@ -14,6 +14,8 @@ export interface PresenceReporter {
 
 const timeoutMs = 5000
 const retryMs = { minMs: 200, maxMs: 5000 }
+/** From one report to the next at least: a storm of connects is told in few of them, each a request. */
+const gatherMs = 50
 
 export function reportPresence(options: {
   api: Pick<Api, 'json'>
@@ -68,6 +70,7 @@ export function reportPresence(options: {
       rest = new AbortController()
       wait = new AbortController()
       const hasArrived = await report()
+      await delay(gatherMs, undefined, { signal: wait.signal }).catch(() => undefined)
       if (isStopped || (hasArrived && book.newsCount > 0)) continue
       // After a failure only time helps.
       const [forMs, { signal }] = hasArrived ? [presenceBeatMs, rest] : [backoff.next(), wait]
