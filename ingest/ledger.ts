@@ -3,10 +3,12 @@
  * Pure and in memory; the store holds the same as rows and gives them back at start.
  *
  * What a batch adds is *staged* until its commit has succeeded: `settle` makes it part of the ledger, `discard`
- * leaves the ledger as it was. Between the two, questions are answered from both.
+ * leaves the ledger as it was. Between the two, questions are answered from both. Only where a device may have readings
+ * (`coverage.ts`) grows with what was tried.
  */
 import type { DeviceId, Epoch } from '../core/contract/device.ts'
 import type { Outcome } from '../core/contract/reading.ts'
+import { Coverage } from './coverage.ts'
 import { Ranges, type SequenceRange } from './ranges.ts'
 
 export interface LedgerLimits {
@@ -47,16 +49,16 @@ export class EpochLedger {
 
 export class DeviceLedger {
   readonly epochs = new Map<Epoch, EpochLedger>()
-  /** The highest instant stored, Unix milliseconds; a newer reading cannot meet one that is there. */
+  /** The highest instant stored, Unix milliseconds. */
   highMs = Number.NEGATIVE_INFINITY
   /** The same, with what is staged. */
   stagedHighMs = Number.NEGATIVE_INFINITY
-  /** The highest instant of a commit that failed: up to here the store may have what nobody was told of. */
-  doubtMs = Number.NEGATIVE_INFINITY
+  /** Where it may have readings, by commits that failed, too: of those the store may have what nobody was told of. */
+  readonly covered = new Coverage()
 
   /** Whether nothing can be stored at this instant, by any commit so far or by what is staged. */
   isNews(timestampMs: number): boolean {
-    return timestampMs > this.stagedHighMs && timestampMs > this.doubtMs
+    return !this.covered.has(timestampMs)
   }
 }
 
@@ -84,6 +86,15 @@ export class Ledger {
     const device = this.device(deviceId)
     device.highMs = highMs
     device.stagedHighMs = highMs
+    device.covered.add(Number.NEGATIVE_INFINITY, highMs)
+  }
+
+  /** In place of `loadHigh`, where the store knows in which stretches a device has readings. */
+  loadCovered(deviceId: DeviceId, fromMs: number, toMs: number): void {
+    const device = this.device(deviceId)
+    device.covered.add(fromMs, toMs)
+    device.highMs = Math.max(device.highMs, toMs)
+    device.stagedHighMs = device.highMs
   }
 
   device(deviceId: DeviceId): DeviceLedger {
@@ -143,6 +154,7 @@ export class Ledger {
   }
 
   stageInstant(device: DeviceLedger, timestampMs: number): void {
+    device.covered.add(timestampMs)
     if (timestampMs <= device.stagedHighMs) return
     device.stagedHighMs = timestampMs
     this.#stagedDevices.add(device)
@@ -173,10 +185,7 @@ export class Ledger {
       if (ledger.settled.count === 0 && ledger.endSeq === undefined)
         this.#devices.get(deviceId)?.epochs.delete(epoch)
     }
-    for (const device of this.#stagedDevices) {
-      device.doubtMs = Math.max(device.doubtMs, device.stagedHighMs)
-      device.stagedHighMs = device.highMs
-    }
+    for (const device of this.#stagedDevices) device.stagedHighMs = device.highMs
     this.#clearStaged()
   }
 

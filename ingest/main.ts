@@ -332,7 +332,9 @@ async function loadLedger(store: Store, state: StoredState, config: IngestConfig
   })
   for (const row of state.ledger) ledger.load(row)
   for (const end of state.ends) ledger.loadEnd(end)
-  for (const { deviceId, timestampMs } of state.highs) ledger.loadHigh(deviceId, timestampMs)
+  if (state.covered === undefined)
+    for (const { deviceId, timestampMs } of state.highs) ledger.loadHigh(deviceId, timestampMs)
+  else for (const { deviceId, fromMs, toMs } of state.covered) ledger.loadCovered(deviceId, fromMs, toMs)
   const rows = [...ledger.rows()]
   if (store.ledgerRowCount > 2 * rows.length + ledgerRowsSpare) await store.compact(rows)
   return ledger

@@ -66,6 +66,7 @@ const pureFiles: readonly string[] = [
   'console/server/origin.ts',
   'console/server/throttle.ts',
   'ingest/completeness.ts',
+  'ingest/coverage.ts',
   'ingest/fleet.ts',
   'ingest/statuses.ts',
   'ingest/decide.ts',

@@ -152,14 +152,12 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
         'SELECT epoch, from_seq, to_seq, outcome, reason, from_ms, to_ms FROM ledger',
       )
       const ends = await rowsOf('SELECT epoch, last_seq FROM epoch_ends')
-      // Of days that were taken out of the table, rollups still know.
-      const highs = await rowsOf(
-        `SELECT device, max(at_ms) FROM (
-           SELECT device, max(timestamp_ms) AS at_ms FROM readings GROUP BY device
-           UNION ALL
-           SELECT device, max(last_ms) FROM rollups_1d r JOIN days d ON d.day = r.day AND d.generation = r.generation
-           GROUP BY device) GROUP BY device`,
-      )
+      const covered = (await rowsOf(coveredStretches)).map(([device, fromMs, toMs]) => ({
+        deviceId: names.deviceId(Number(device)),
+        fromMs: Number(fromMs),
+        toMs: Number(toMs),
+      }))
+      const highs = new Map(covered.map(({ deviceId, toMs }) => [deviceId, toMs]))
       const statuses = await rowsOf('SELECT device_id, received_at_ms, body FROM statuses')
       const schedules = await rowsOf('SELECT device_id, since_ms, cron FROM schedules ORDER BY since_ms')
       const presence = await rowsOf('SELECT arg_max(body, at_ms) FROM presence GROUP BY device_id')
@@ -181,10 +179,8 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
           const { deviceId, epochId } = names.epochName(Number(epoch))
           return { deviceId, epoch: epochId, lastSeq: Number(lastSeq) }
         }),
-        highs: highs.map(([device, high]) => ({
-          deviceId: names.deviceId(Number(device)),
-          timestampMs: Number(high),
-        })),
+        highs: [...highs].map(([deviceId, timestampMs]) => ({ deviceId, timestampMs })),
+        covered,
         statuses: statuses.map(statusRow),
         schedules: schedules.map(([deviceId, sinceMs, cron]) => ({
           deviceId: deviceId as DeviceId, // written from one
@@ -261,6 +257,26 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
     },
   }
 }
+
+/**
+ * Where each device has readings, in order: hours that follow each other are one stretch. Of days that were taken out
+ * of the table rollups still know.
+ */
+const coveredStretches = `
+  WITH hours AS (
+    SELECT device, timestamp_ms // 3600000 AS hour, min(timestamp_ms) AS from_ms, max(timestamp_ms) AS to_ms
+    FROM readings GROUP BY ALL
+    UNION ALL
+    SELECT r.device, r.from_ms // 3600000, min(r.from_ms), max(r.last_ms) FROM rollups_15m r
+    JOIN days d ON d.day = r.day AND d.generation = r.generation WHERE d.kept <> 'table' GROUP BY ALL),
+  marked AS (
+    SELECT device, from_ms, to_ms,
+      (from_ms - lag(to_ms) OVER (PARTITION BY device ORDER BY from_ms) <= 3600000) IS NOT TRUE AS is_first
+    FROM hours),
+  numbered AS (
+    SELECT device, from_ms, to_ms, sum(is_first::INTEGER) OVER (PARTITION BY device ORDER BY from_ms) AS stretch
+    FROM marked)
+  SELECT device, min(from_ms), max(to_ms) FROM numbered GROUP BY device, stretch ORDER BY device, min(from_ms)`
 
 function dayRow(row: readonly unknown[]): ClosedDay {
   const [day, generation, file, rows, bytes, sha256, isStale, archived, kept] = row

@@ -90,6 +90,8 @@ export interface StoredState {
   readonly ends: readonly EpochEnd[]
   /** The highest instant of each device. */
   readonly highs: readonly Instant[]
+  /** Stretches in which devices have readings, both ends included: all of them, or undefined when that is not known. */
+  readonly covered?: readonly DeviceSpan[] | undefined
   /** The newest status of each device. */
   readonly statuses: readonly DeviceStatus[]
   readonly schedules: readonly ScheduleChange[]

@@ -124,7 +124,7 @@ function storeContract(start: () => Promise<Engine>): void {
 
     await reopen()
 
-    expect(await store.load()).toEqual({
+    expect(await store.load()).toMatchObject({
       ledger: rows,
       ends: [{ deviceId: a, epoch, lastSeq: 9 }],
       highs: [{ deviceId: a, timestampMs: 7 }],
@@ -132,6 +132,32 @@ function storeContract(start: () => Promise<Engine>): void {
       schedules: [],
       presence: [],
     })
+  })
+
+  test('knows where devices have readings, or says that it does not', async () => {
+    await store.commit(
+      batch({
+        readings: [0, 0.5, 1.2, 5, 5.9, 30]
+          .map((hour) => stored(a, hour * hourMs, 1))
+          .concat(stored(b, 7, 1)),
+      }),
+    )
+    await reopen()
+
+    const { covered } = await store.load()
+
+    const stretch = (deviceId: DeviceId, from: number, to: number) => ({
+      deviceId,
+      fromMs: from * hourMs,
+      toMs: to * hourMs,
+    })
+    if (covered !== undefined)
+      expect(covered).toEqual([
+        stretch(a, 0, 1.2),
+        stretch(a, 5, 5.9),
+        stretch(a, 30, 30),
+        { deviceId: b, fromMs: 7, toMs: 7 },
+      ])
   })
 
   test('compacts the ledger to what it is told', async () => {
