@@ -45,13 +45,14 @@ export interface Analysts {
 export function addAnalysts(server: FastifyInstance, options: AnalystsOptions): Analysts {
   const { config, door, store, places, ledger, revocations, run, now, nowMs } = options
   const snapshots =
-    store.days &&
-    new Snapshots({
-      days: store.days,
-      folder: join(config.exportsDir, 'snapshots'),
-      ageMaxMs: config.sqlSnapshotAgeSec * 1000,
-      nowMs,
-    })
+    store.days?.hasSegments === true
+      ? new Snapshots({
+          days: store.days,
+          folder: join(config.exportsDir, 'snapshots'),
+          ageMaxMs: config.sqlSnapshotAgeSec * 1000,
+          nowMs,
+        })
+      : undefined
   const runner = snapshots && createSqlRunner({ snapshots, tables: { places, ledger, now } })
   addSqlRoutes(server, {
     door,

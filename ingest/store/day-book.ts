@@ -67,6 +67,13 @@ export class DayBook {
     return isTouched
   }
 
+  /** Days among these instants of which nothing was known so far. */
+  newAmong(timestampsMs: readonly number[]): number[] {
+    return [...new Set(timestampsMs.map(dayOf))].filter(
+      (day) => !this.#closed.has(day) && !this.#open.has(day),
+    )
+  }
+
   /** A commit is about to bring readings of these instants. @returns the closed days that it makes stale, as they are then */
   touch(timestampsMs: Iterable<number>): ClosedDay[] {
     const touched = new Set<number>()

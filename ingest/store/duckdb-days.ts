@@ -139,6 +139,7 @@ export function createDuckDBDays({
   }
 
   return {
+    hasSegments: true,
     closed: () => book.closed,
     open: () => book.open,
     isGone: (timestampMs) => book.isGone(timestampMs),

@@ -3,14 +3,17 @@ import type { DeviceId, Epoch } from '../../core/contract/device.ts'
 import type { Presence } from '../../core/contract/downlink.ts'
 import { lateMs, type Outcome, type QuarantineReason, type Reading } from '../../core/contract/reading.ts'
 import type { EpochEnd, LedgerRow } from '../ledger.ts'
+import { dayMs } from './day-book.ts'
 import type { Row } from './influx-client.ts'
 import { lineOf } from './line-protocol.ts'
 import type {
+  ClosedDay,
   DeviceStatus,
   QuarantineEntry,
   QuarantineRecord,
   QuarantineRelease,
   ScheduleChange,
+  SpanWindow,
   StoredReading,
 } from './store.ts'
 
@@ -30,6 +33,11 @@ export const measurements = {
   /** Numbered rows, and the point that says which of them hold. */
   places: 'places',
   placesHeld: 'places_held',
+  /** Sums of a device in a window of UTC, at its start. */
+  rollups15m: 'rollups_15m',
+  rollups1d: 'rollups_1d',
+  /** A point at the start of each day that has readings: whether its rollups hold. */
+  days: 'days',
 } as const
 
 export const readingFields =
@@ -99,6 +107,36 @@ export function quarantineCountLine(
     fields: { count },
     timeMs,
     slot,
+  })
+}
+
+export function rollupLine(
+  measurement: string,
+  deviceId: DeviceId,
+  fromMs: number,
+  window: SpanWindow,
+): string {
+  const { count, silent, sum, min, max, first, last, late, capacity } = window
+  return lineOf({
+    measurement,
+    tags: { device: deviceId },
+    fields: { counted: count, all: count + silent, sum, min, max, first, last, late, capacity },
+    timeMs: fromMs,
+  })
+}
+
+/** Generation 0: it has readings, and was never closed. */
+export function dayLine({
+  day,
+  generation,
+  rows,
+  isStale,
+}: Pick<ClosedDay, 'day' | 'generation' | 'rows' | 'isStale'>): string {
+  return lineOf({
+    measurement: measurements.days,
+    tags: {},
+    fields: { generation, rows, isStale: isStale ? 1 : 0 },
+    timeMs: day * dayMs,
   })
 }
 

@@ -5,6 +5,7 @@
  */
 import type { DeviceId } from '../../core/contract/device.ts'
 import type { WindowRun } from '../windows.ts'
+import { type DayBook, dayMs } from './day-book.ts'
 import type { InfluxClient, Row } from './influx-client.ts'
 import {
   measurements,
@@ -17,12 +18,12 @@ import {
   releasedReason,
 } from './influx-points.ts'
 import { timeMsMax } from './line-protocol.ts'
+import { cutSpans, grainOf, mergeWindows, type SpanPiece, type WindowPart } from './span-windows.ts'
 import type {
   DeviceSpan,
   DeviceStatus,
   Instant,
   QuarantineRecord,
-  SpanWindow,
   StoredReading,
   StoreReader,
 } from './store.ts'
@@ -57,7 +58,33 @@ interface Place {
   readonly id: string
 }
 
-export function createInfluxReader({ ask }: InfluxClient): StoreReader {
+export function createInfluxReader({ ask }: InfluxClient, book: DayBook): StoreReader {
+  /** Windows of pieces of spans, a statement for each run and stretch of time. */
+  async function sumsOf(
+    pieces: readonly SpanPiece[],
+    runs: readonly WindowRun[],
+    statement: (run: WindowRun, range: Range) => string,
+    signal: AbortSignal | undefined,
+  ): Promise<WindowPart[]> {
+    const asked = runs.flatMap((run) =>
+      groupsOf(pieces, { fromMs: run.fromMs, toMs: run.fromMs + run.stepMs * run.count }).map((group) => ({
+        run,
+        ...group,
+      })),
+    )
+    const found = await ask(
+      asked.map(({ run, range }) => statement(run, range)),
+      signal,
+    )
+    return asked.flatMap(({ run, range, spansOf }, i) =>
+      (found[i] ?? []).flatMap((row) =>
+        (spansOf.get(row.device as DeviceId) ?? []).map((piece) =>
+          windowOf(row, run, { span: pieces[piece]?.span ?? 0, fromMs: range.fromMs }),
+        ),
+      ),
+    )
+  }
+
   async function rowsOf<Found>(page: Page<Found>, ranges: readonly Range[], rowsMax?: number) {
     const limit = rowsMax === undefined ? '' : ` LIMIT ${rowsMax}`
     return ask(
@@ -123,21 +150,17 @@ export function createInfluxReader({ ask }: InfluxClient): StoreReader {
     },
 
     async windows(spans, runs, toMs, signal) {
-      const asked = runs.flatMap((run) =>
-        groupsOf(spans, {
-          fromMs: run.fromMs,
-          toMs: Math.min(toMs, run.fromMs + run.stepMs * run.count),
-        }).map((group) => ({ run, ...group })),
-      )
-      const found = await ask(
-        asked.map(({ run, range }) => windowsStatement(run, range)),
-        signal,
-      )
-      return asked.flatMap(({ run, spansOf }, i) =>
-        (found[i] ?? []).flatMap((row) =>
-          (spansOf.get(row.device as DeviceId) ?? []).map((span) => windowOf(row, run, span)),
-        ),
-      )
+      const [first] = runs
+      if (first === undefined) return []
+      const grainMs = grainOf(runs)
+      const within = { fromMs: first.fromMs, toMs }
+      const rolledUp = grainMs === undefined ? [] : book.rolledUp(within.fromMs, within.toMs)
+      const pieces = cutSpans(spans, within, { rolledUp, grainMs: grainMs ?? 1 })
+      const rollups = grainMs === dayMs ? measurements.rollups1d : measurements.rollups15m
+      return mergeWindows([
+        ...(await sumsOf(pieces.raw, runs, readingSums, signal)),
+        ...(await sumsOf(pieces.rolledUp, runs, (...of) => rollupSums(rollups, ...of), signal)),
+      ])
     },
 
     async quarantine({ deviceIds, reason, ids, limit, after }, signal) {
@@ -279,16 +302,32 @@ function groupsOf(spans: readonly DeviceSpan[], within: Pick<Range, 'fromMs' | '
 }
 
 /** Windows begin where the run does: InfluxDB counts them from 1970 on, moved by an offset. */
-function windowsStatement({ fromMs, stepMs }: WindowRun, range: Range): string {
+export function readingSums(run: WindowRun, range: Range): string {
   return `SELECT count(occupied) AS "counted", count(receivedAtMs) AS "all", sum(occupied) AS "sum", min(occupied) AS "min",
-    max(occupied) AS "max", first(occupied) AS "first", last(occupied) AS "last", count(delayMs) AS "late", max(capacity) AS "capacity" FROM ${measurements.readings}
-    WHERE ${conditionOf(range)} GROUP BY time(${stepMs}ms, ${fromMs % stepMs}ms), device fill(none)`
+    max(occupied) AS "max", first(occupied) AS "first", last(occupied) AS "last", count(delayMs) AS "late", max(capacity) AS "capacity"
+    FROM ${measurements.readings} WHERE ${conditionOf(range)} ${groupBy(run)}`
 }
 
-function windowOf(row: Row, { index, fromMs, stepMs }: WindowRun, span: number): SpanWindow {
+function rollupSums(measurement: string, run: WindowRun, range: Range): string {
+  return `SELECT sum(counted) AS "counted", sum("all") AS "all", sum("sum") AS "sum", min("min") AS "min",
+    max("max") AS "max", first("first") AS "first", last("last") AS "last", sum(late) AS "late", max(capacity) AS "capacity"
+    FROM ${measurement} WHERE ${conditionOf(range)} ${groupBy(run)}`
+}
+
+function groupBy({ fromMs, stepMs }: WindowRun): string {
+  return `GROUP BY time(${stepMs}ms, ${fromMs % stepMs}ms), device fill(none)`
+}
+
+/** @param of the piece of a span that it is a part for: no instant is in two of them, so its start tells their order */
+export function windowOf(
+  row: Row,
+  { index, fromMs, stepMs }: WindowRun,
+  of: { span: number; fromMs: number },
+): WindowPart {
   const count = numberOf(row.counted) ?? 0
+  const atMs = count === 0 ? null : Math.max(of.fromMs, timeOf(row))
   return {
-    span,
+    span: of.span,
     window: index + Math.floor((timeOf(row) - fromMs) / stepMs),
     count,
     silent: Number(row.all) - count,
@@ -297,6 +336,8 @@ function windowOf(row: Row, { index, fromMs, stepMs }: WindowRun, span: number):
     max: numberOf(row.max) ?? null,
     first: numberOf(row.first) ?? null,
     last: numberOf(row.last) ?? null,
+    firstMs: atMs,
+    lastMs: atMs,
     late: numberOf(row.late) ?? 0,
     capacity: numberOf(row.capacity) ?? null,
   }

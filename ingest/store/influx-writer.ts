@@ -19,8 +19,10 @@
  */
 import type { DeviceId } from '../../core/contract/device.ts'
 import type { LedgerRow } from '../ledger.ts'
+import type { DayBook } from './day-book.ts'
 import { type InfluxClient, isInDoubt, type Row } from './influx-client.ts'
 import {
+  dayLine,
   endLine,
   ledgerLine,
   measurements,
@@ -33,10 +35,11 @@ import {
   statusLines,
 } from './influx-points.ts'
 import { quoted } from './influx-reader.ts'
-import type { QuarantineEntry, QuarantineRelease, StoreBatch } from './store.ts'
+import type { QuarantineEntry, QuarantineRelease, StoreBatch, StoredReading } from './store.ts'
 
 export interface WriterOptions {
   readonly client: InfluxClient
+  readonly book: DayBook
   /** Entries of a device in quarantine that keep their content. */
   readonly quarantinePerDeviceMax: number
   /** The first number that no row was ever given. */
@@ -53,6 +56,10 @@ export class InfluxWriter {
   #nextNumber: number
   /** Lines whose write had no answer. */
   #inDoubt: readonly string[] = []
+  /** Lines of days that the server has not said yes to, by day. */
+  readonly #unnoted = new Map<number, string>()
+  /** Resolves when the last of those who wait for their turn is done. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: WriterOptions) {
     this.#options = options
@@ -60,8 +67,21 @@ export class InfluxWriter {
   }
 
   async commit(batch: StoreBatch): Promise<void> {
+    await this.exclusive(() => this.#commit(batch))
+  }
+
+  /** Between two commits. */
+  async exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined) // its own caller hears of it
+    return mine
+  }
+
+  async #commit(batch: StoreBatch): Promise<void> {
     const { client } = this.#options
     await this.settle()
+    // Late or twice it does no harm: a day is closed once more.
+    await this.#noteDays(batch.readings)
     const brought = [
       ...batch.readings.map(readingLine),
       ...(await this.#quarantineLines(batch.quarantine)),
@@ -82,6 +102,22 @@ export class InfluxWriter {
     }
     await client.write(said)
     this.ledgerRowCount += ledger.length
+  }
+
+  /** Days that are open from now on, and closed ones that are stale: before their readings, so that nobody relies on rollups without them. */
+  async #noteDays(readings: readonly StoredReading[]): Promise<void> {
+    const { book, client } = this.#options
+    const instants = readings.map(({ reading }) => reading.timestampMs)
+    for (const day of book.newAmong(instants))
+      this.#unnoted.set(day, dayLine({ day, generation: 0, rows: 0, isStale: false }))
+    for (const day of book.touch(instants)) {
+      // Whatever becomes of the write: what was not answered may be there all the same.
+      book.put(day)
+      this.#unnoted.set(day.day, dayLine(day))
+    }
+    if (this.#unnoted.size === 0) return
+    await client.write([...this.#unnoted.values()])
+    this.#unnoted.clear()
   }
 
   /** The new rows first: until the old ones are gone, both say the same. */

@@ -9,11 +9,21 @@
 import type { DeviceId } from '../../core/contract/device.ts'
 import { FleetError } from '../../core/contract/errors.ts'
 import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
+import { DayBook, dayOf } from './day-book.ts'
 import { createInfluxClient, type InfluxClient, type InfluxOptions, type Row } from './influx-client.ts'
-import { endOf, ledgerFields, ledgerRowOf, measurements, presenceLine, presenceOf } from './influx-points.ts'
+import { createInfluxDays, daysOf } from './influx-days.ts'
+import {
+  dayLine,
+  endOf,
+  ledgerFields,
+  ledgerRowOf,
+  measurements,
+  presenceLine,
+  presenceOf,
+} from './influx-points.ts'
 import { createInfluxReader } from './influx-reader.ts'
 import { InfluxWriter } from './influx-writer.ts'
-import { lineOf } from './line-protocol.ts'
+import { lineOf, timeMsMax } from './line-protocol.ts'
 import type { Store } from './store.ts'
 
 export interface InfluxStoreOptions extends InfluxOptions {
@@ -29,12 +39,13 @@ const loadMs = 600_000
 export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
   const client = createInfluxClient(options)
   await requireKeeping(client, options.bucket)
-  const writer = new InfluxWriter({ ...options, client, nextNumber: await nextNumberOf(client) })
-  const reader = createInfluxReader(client)
+  const book = await loadBook(client)
+  const writer = new InfluxWriter({ ...options, client, book, nextNumber: await nextNumberOf(client) })
+  const reader = createInfluxReader(client, book)
 
   return {
     ...reader,
-    days: undefined,
+    days: createInfluxDays({ client, writer, book }),
     backUp: undefined,
     get ledgerRowCount() {
       return writer.ledgerRowCount
@@ -149,6 +160,22 @@ async function requireKeeping(client: InfluxClient, bucket: string): Promise<voi
   throw new FleetError('config.invalid', 'InfluxDB forgets', {
     faults: [`${bucket} keeps its points for ${passing.duration} only; its retention has to be infinite`],
   })
+}
+
+/** A database from before days were noted is asked once which days it has. */
+async function loadBook(client: InfluxClient): Promise<DayBook> {
+  const [noted = []] = await client.ask([`SELECT generation, rows, isStale FROM ${measurements.days}`])
+  const { closed, open } = daysOf(noted)
+  if (noted.length > 0) return new DayBook(closed, open)
+  const [found = []] = await client.ask(
+    [
+      `SELECT count(receivedAtMs) FROM ${measurements.readings} WHERE time < ${timeMsMax}ms GROUP BY time(1d) fill(none)`,
+    ],
+    AbortSignal.timeout(loadMs),
+  )
+  const days = found.map(({ time }) => dayOf(Number(time)))
+  await client.write(days.map((day) => dayLine({ day, generation: 0, rows: 0, isStale: false })))
+  return new DayBook([], days)
 }
 
 async function nextNumberOf(client: InfluxClient): Promise<number> {

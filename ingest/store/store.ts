@@ -182,6 +182,8 @@ export interface ClosedDay {
 
 /** Days as wholes: what is done with them when they are over. One call at a time. */
 export interface Days {
+  /** Whether closed days have files; if not, nothing but sums is made of them. */
+  readonly hasSegments: boolean
   /** Every closed day, oldest first. */
   closed(): readonly ClosedDay[]
   /** Days that have readings and were never closed, oldest first. */

@@ -11,6 +11,8 @@ import { openInflux } from '../../ingest/store/influx.ts'
 import { createInfluxClient } from '../../ingest/store/influx-client.ts'
 import { readingLine } from '../../ingest/store/influx-points.ts'
 import type { Store, StoreBatch, StoredReading } from '../../ingest/store/store.ts'
+import { windowsOf } from '../../ingest/windows.ts'
+import { Zone } from '../../ingest/zone.ts'
 import {
   type FateOf,
   type Influx,
@@ -215,6 +217,57 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     folder.remove()
   })
 
+  test('sums from closed days are those of DuckDB from readings, whatever comes late and whatever is asked', async () => {
+    await fc.assert(
+      fc.asyncProperty(dayWorlds, async ({ early, late, closed, closedAgain, every, tz, cuts, shiftMs }) => {
+        const options = influxOptions(influx.url, await influx.createDatabase())
+        let others = await openInflux({ ...options, quarantinePerDeviceMax: 1 })
+        const duck = await openDuckDB({
+          file: ':memory:',
+          segmentsDir: '/nowhere',
+          memoryMax: '200MB',
+          threads: 1,
+          quarantinePerDeviceMax: 1,
+        })
+        const known = new Set(early.map(({ deviceId, reading }) => `${deviceId}${reading.timestampMs}`))
+        const after = late.filter(({ deviceId, reading }) => !known.has(`${deviceId}${reading.timestampMs}`))
+        await duck.commit({ ...batch([...early, ...after], 0), ledger: [] })
+        await others.commit({ ...batch(early, 0), ledger: [] })
+        for (const i of closed) await others.days?.close(firstDay + i)
+        // What is known of days is in the database.
+        await others.close()
+        others = await openInflux({ ...options, quarantinePerDeviceMax: 1 })
+        await others.commit({ ...batch(after, 0), ledger: [] })
+        for (const i of closedAgain) await others.days?.close(firstDay + i)
+        const fromMs = firstDay * dayMs + shiftMs
+        const toMs = (firstDay + 5) * dayMs - shiftMs
+        const unit = every.slice(-1) as 'm' | 'h' | 'd' | 'w' // from the list below
+        const question = { fromMs, toMs, every: { count: Number(every.slice(0, -1)), unit } }
+        const windows = windowsOf({ ...question, zone: new Zone(tz) }, 100_000)
+        const ask = async (one: Store) =>
+          (await one.windows(cuts, windows?.runs ?? [], toMs)).toSorted(
+            (x, y) => x.span - y.span || x.window - y.window,
+          )
+        expect(await ask(others)).toEqual(await ask(duck))
+        await others.close()
+        await duck.close()
+      }),
+      { numRuns: process.env.LOTWATCH_TEST_LONG === 'true' ? 500 : 12 },
+    )
+  }, 300_000)
+
+  test('notes a day with the next batch where the first could not be', async () => {
+    proxy.decide((_request, body) => (body.startsWith('days ') ? 500 : 'pass'))
+    await expect(store.commit(batch([reading(1, 5)], 1))).rejects.toThrow()
+    proxy.decide(() => 'pass')
+    await store.commit(batch([reading(1, 5)], 1))
+
+    const again = await open()
+
+    expect(again.days?.open()).toEqual([0])
+    await again.close()
+  })
+
   test('has the same answers as DuckDB to the same questions', async () => {
     await fc.assert(
       fc.asyncProperty(worlds, async ({ readings, spans, stepMs, limit, order }) => {
@@ -337,3 +390,53 @@ function all(store: Store): Promise<readonly StoredReading[]> {
     after: undefined,
   })
 }
+
+/** 2026-03-27: clocks change in Berlin two days later. */
+const dayMs = 86_400_000
+const firstDay = Math.floor(Date.UTC(2026, 2, 27) / dayMs)
+const dayInstants = fc.oneof(
+  fc.integer({ min: 0, max: 5 * 96 - 1 }).map((slot) => slot * 900_000),
+  fc.integer({ min: 1, max: 5 * 96 }).map((slot) => slot * 900_000 - 1),
+  fc.integer({ min: 0, max: 5 * dayMs - 1 }),
+)
+const dayReadings = fc.uniqueArray(
+  fc
+    .tuple(
+      fc.constantFrom('a', 'b'),
+      dayInstants,
+      fc.option(fc.integer({ min: 0, max: 500 }), { freq: 5 }),
+      fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined }),
+      fc.boolean(),
+    )
+    .map(
+      ([deviceId, at, occupied, capacity, isLate]): StoredReading => ({
+        deviceId: deviceId as DeviceId, // of the grammar
+        credentialId: 'c',
+        receivedAtMs: firstDay * dayMs + at + (isLate ? 2 * 3600_000 : 5),
+        epoch: undefined,
+        reading: {
+          timestampMs: firstDay * dayMs + at,
+          occupied,
+          ...(capacity === undefined ? {} : { capacity }),
+        },
+      }),
+    ),
+  { maxLength: 50, selector: ({ deviceId, reading }) => `${deviceId}${reading.timestampMs}` },
+)
+const dayWorlds = fc.record({
+  early: dayReadings,
+  late: dayReadings,
+  closed: fc.subarray([0, 1, 2, 3, 4]),
+  closedAgain: fc.subarray([0, 1, 2, 3, 4]),
+  every: fc.constantFrom('1d', '1w', '15m', '1h', '7m', '6h'),
+  tz: fc.constantFrom('UTC', 'Europe/Berlin', 'Asia/Kathmandu'),
+  cuts: fc.array(
+    fc.tuple(fc.constantFrom('a', 'b'), dayInstants, dayInstants).map(([deviceId, x, y]) => ({
+      deviceId: deviceId as DeviceId, // of the grammar
+      fromMs: firstDay * dayMs + Math.min(x, y),
+      toMs: firstDay * dayMs + Math.max(x, y) + 1,
+    })),
+    { minLength: 1, maxLength: 4 },
+  ),
+  shiftMs: fc.constantFrom(0, 1, 900_000, 3600_000),
+})

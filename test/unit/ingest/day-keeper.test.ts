@@ -41,6 +41,7 @@ function record(day: number, more: Partial<ClosedDay> = {}): ClosedDay {
 }
 
 const days: Days = {
+  hasSegments: true,
   closed: () => [...closed.values()],
   open: () => open,
   isGone: () => false,
