@@ -18,6 +18,7 @@ import type { Report, Reporter } from './report.ts'
 import type { Among, Scope, Subject } from './scope.ts'
 import { bySpan } from './series-answers.ts'
 import type { DeviceSpan, Store, StoredReading } from './store/store.ts'
+import type { StuckWatch } from './stuck.ts'
 import type { Zone } from './zone.ts'
 
 export interface AnswersOptions {
@@ -26,6 +27,8 @@ export interface AnswersOptions {
   readonly places: Places
   readonly scope: Scope
   readonly reporter: Reporter
+  /** Absent: only devices say that they are stuck. */
+  readonly stuck?: StuckWatch | undefined
   readonly staleAfterSec: number
   /** Wall clock, Unix milliseconds. */
   readonly now: () => number
@@ -113,7 +116,7 @@ export class Answers {
     const report = await this.#reportOn(this.#subjectsOf(spans), { fromMs, toMs }, asker)
     const rowsOf = (page: readonly StoredReading[]) =>
       page
-        .map((stored) => readingRow(stored, { places: this.#options.places, zone }))
+        .map((stored) => readingRow(stored, { ...this.#options, zone }))
         .filter(({ flags }) => quality === 'all' || flags.every((flag) => flag === 'late'))
     const question = { fromMs, toMs, spans, order }
     if (limit === undefined) {

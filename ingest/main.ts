@@ -48,6 +48,8 @@ import { Statuses } from './statuses.ts'
 import { openDuckDB } from './store/duckdb.ts'
 import { openInflux } from './store/influx.ts'
 import type { Store, StoredState } from './store/store.ts'
+import { StuckWatch } from './stuck.ts'
+import { startStuckKeeper } from './stuck-keeper.ts'
 
 const keysRefreshMs = 300_000
 const sweepMs = 60_000
@@ -79,6 +81,7 @@ async function start(config: IngestConfig): Promise<Running> {
   const statuses = new Statuses()
   statuses.load(state.statuses, state.schedules)
   const places = new Places()
+  const stuck = new StuckWatch()
   const fleet = new Fleet()
   const kept = await store.loadPlaces()
   places.replace(kept.lots, kept.assignments)
@@ -169,6 +172,7 @@ async function start(config: IngestConfig): Promise<Running> {
     store,
     ledger,
     places,
+    stuck,
     fleet,
     statuses,
     scope,
@@ -212,6 +216,8 @@ async function start(config: IngestConfig): Promise<Running> {
   const sweep = setInterval(() => revocations.sweep(Date.now()), sweepMs)
   const prune = setInterval(() => void pruneHistory(), pruneMs)
   verifier.preload().catch((error: unknown) => log.warn('keys.awaited', { error }))
+  const stuckKeeper = startStuckKeeper({ store, places, watch: stuck, now: Date.now, log })
+  void stuckKeeper.run()
   const dayKeeper =
     store.days === undefined
       ? undefined
@@ -234,6 +240,7 @@ async function start(config: IngestConfig): Promise<Running> {
       clearInterval(sweep)
       clearInterval(prune)
       feed.stop()
+      await stuckKeeper.stop()
       await dayKeeper?.stop()
       analysts.stop()
       await server.close()

@@ -18,6 +18,7 @@ import { LotAccounts, type Report, type Reporter } from './report.ts'
 import type { Among, LotSpans, Scope, Subject } from './scope.ts'
 import { type LotWindow, lotWindows, type MeasuredStretch } from './series.ts'
 import type { DeviceSpan, SpanWindow, Store, StoredReading } from './store/store.ts'
+import type { StuckWatch } from './stuck.ts'
 import { type Every, everyText, type Windows, windowsOf } from './windows.ts'
 import type { Zone } from './zone.ts'
 
@@ -25,6 +26,8 @@ export interface SeriesAnswersOptions {
   readonly store: Store
   readonly scope: Scope
   readonly reporter: Reporter
+  /** Absent: only devices say that they are stuck. */
+  readonly stuck?: StuckWatch | undefined
   readonly windowsMax: number
   readonly readingsMax: number
   /** Wall clock, Unix milliseconds. */
@@ -228,7 +231,8 @@ export class SeriesAnswers {
     for await (const stored of this.#readingsOf(spans, { fromMs, toMs }, signal)) {
       const { timestampMs } = stored.reading
       const one = ofDevice.get(stored.deviceId)?.find(({ stretch }) => timestampMs < stretch.toMs)
-      if (one === undefined || (quality === 'good' && !isGood(stored, one.capacity))) continue
+      if (one === undefined || (quality === 'good' && !isGood(stored, one.capacity, this.#options.stuck)))
+        continue
       one.fold.add(stored)
     }
     return new Map(folds.map(({ number, fold }) => [number, fold.end()]))
@@ -263,8 +267,13 @@ export class SeriesAnswers {
 }
 
 /** A flag other than being late says that something may be wrong with the value. */
-function isGood({ reading, receivedAtMs }: StoredReading, capacity: number | undefined): boolean {
-  return flagsOf(reading, receivedAtMs, capacity).every((flag) => flag === 'late')
+function isGood(
+  { deviceId, reading, receivedAtMs }: StoredReading,
+  capacity: number | undefined,
+  stuck: StuckWatch | undefined,
+): boolean {
+  const isStuck = stuck?.isStuck(deviceId, reading.timestampMs) === true
+  return flagsOf(reading, receivedAtMs, { capacity, isStuck }).every((flag) => flag === 'late')
 }
 
 function frameOf(edges: readonly number[], i: number, zone: Zone): { start: string; end: string } {

@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest'
+import type { DeviceId } from '../../../core/contract/device.ts'
+import { createLog } from '../../../core/runtime/log.ts'
+import { Places } from '../../../ingest/places.ts'
+import type { SpanWindow, Store } from '../../../ingest/store/store.ts'
+import { StuckWatch } from '../../../ingest/stuck.ts'
+import { startStuckKeeper } from '../../../ingest/stuck-keeper.ts'
+
+const hourMs = 3600_000
+const dayHours = 24
+
+/** A device that has shown one value since an hour, and before that another every hour. */
+function storeSince(stuckSinceMs: number): { store: Pick<Store, 'windows'>; asked: number[] } {
+  const asked: number[] = []
+  return {
+    asked,
+    store: {
+      async windows(_spans, [run]) {
+        if (run === undefined) return []
+        asked.push(run.count)
+        return Array.from({ length: run.count }, (_, window): SpanWindow => {
+          const fromMs = run.fromMs + window * run.stepMs
+          const value = fromMs >= stuckSinceMs ? 7 : fromMs / hourMs
+          const sums = { span: 0, window, count: 60, silent: 0, sum: 0, late: 0, capacity: null }
+          return { ...sums, min: value, max: value, first: value, last: value }
+        })
+      },
+    },
+  }
+}
+
+test('a stuck device is found at the start, and each hour is asked for once', async () => {
+  let nowMs = Date.UTC(2026, 5, 1, 12, 30)
+  const stuckSinceMs = nowMs - 10 * hourMs - 30 * 60_000
+  const { store, asked } = storeSince(stuckSinceMs)
+  const places = new Places()
+  places.replace(
+    [{ lotId: 'north', name: 'North', capacities: [] }],
+    [{ deviceId: 'a', lotId: 'north', fromMs: 0, toMs: null }],
+  )
+  const watch = new StuckWatch()
+  const log = createLog({ program: 'test', level: 'silent' })
+  const keeper = startStuckKeeper({ store, places, watch, now: () => nowMs, log })
+
+  await keeper.run()
+  nowMs += 2 * hourMs
+  await keeper.run()
+  await keeper.run()
+  await keeper.stop()
+
+  const isStuck = (atMs: number) => watch.isStuck('a' as DeviceId, atMs)
+  expect([isStuck(stuckSinceMs + 1), isStuck(stuckSinceMs + hourMs), isStuck(nowMs - 2 * hourMs)]).toEqual([
+    false,
+    true,
+    true,
+  ])
+  expect(isStuck(stuckSinceMs - hourMs)).toBe(false)
+  expect(asked).toEqual([56 * dayHours, 2])
+})
