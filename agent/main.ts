@@ -1,6 +1,6 @@
 /** The agent's front door (`lot-agent`): picks the parts, starts them, stops them. */
 import { randomBytes } from 'node:crypto'
-import { existsSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
@@ -10,13 +10,14 @@ import { FleetError } from '../core/contract/errors.ts'
 import type { ReplaySensor } from '../core/contract/fleet.ts'
 import { isZone } from '../core/contract/zone.ts'
 import { createFetch, readCredentialFile } from '../core/runtime/fetch.ts'
-import { exitCodes, loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
+import { exitCodes, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog, type Log, type LogLevel } from '../core/runtime/log.ts'
 import packageFile from '../package.json' with { type: 'json' }
 import { readBoot } from './boot.ts'
 import { createSystemClock } from './clock.ts'
 import { runCommand } from './command.ts'
-import { type AgentConfig, readAgentConfig } from './config.ts'
+import type { AgentConfig } from './config.ts'
+import { type FoundConfig, findConfig } from './config-files.ts'
 import { askAgent, socketOf } from './control.ts'
 import { type DeviceOptions, openDevice } from './device.ts'
 import { createConnectTurns, readFleetFile, startFleet } from './fleet.ts'
@@ -25,7 +26,7 @@ import { type Host, hostDevice } from './host.ts'
 import { identityOf, readIdentity } from './identity.ts'
 import { createNotifier } from './notify.ts'
 import { setOutboxAside } from './outbox-owner.ts'
-import { openRemote } from './remote.ts'
+import { openRemote, readRemote } from './remote.ts'
 import { tryCredential } from './rotation.ts'
 import { createTicks } from './schedule.ts'
 import type { SensorRow } from './sensor-list.ts'
@@ -39,6 +40,7 @@ import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createSimulatedSensor } from './sensors/simulated.ts'
 import { createTimeSync, runProgramOnce, type TimeSync, timeAssumed } from './time-sync.ts'
+import { checkedConfig, shownConfig } from './verbs/config.ts'
 import { examine } from './verbs/doctor.ts'
 import { type EnrolFlags, enrolBoard } from './verbs/enrol.ts'
 import { reachable } from './verbs/reach.ts'
@@ -55,6 +57,12 @@ import { createZone } from './zone.ts'
 const program = new Command('lot-agent')
   .description('counts cars on a lot and sees to it that no count is lost')
   .helpCommand(false)
+  .option(
+    '--set <name=value>',
+    'a setting, over files and environment; may come again',
+    (flag: string, flags: string[]) => [...flags, flag],
+    [],
+  )
 program
   .command('run')
   .description('be the device of the credential file (LOT_AGENT_CREDENTIAL_FILE)')
@@ -135,10 +143,48 @@ credential
       return exitCodes.ok
     }),
   )
+const settings = program.command('config').description('the settings of this board').helpCommand(false)
+settings
+  .command('check')
+  .description('every fault of the settings, with file and line; exit code 78 when there is one')
+  .action(() =>
+    runCommand(async () => {
+      toStdout(checkedConfig(findHere()))
+      return exitCodes.ok
+    }),
+  )
+settings
+  .command('show')
+  .description('the settings as they are, without what may be secret')
+  .option('--origin', 'and where each comes from')
+  .action(({ origin }: { origin?: true }) =>
+    runCommand(async () => {
+      const found = findHere()
+      toStdout(shownConfig(found, readRemote(found.config.outboxDir), { origin: origin === true }))
+      return exitCodes.ok
+    }),
+  )
 await program.parseAsync()
 
 function readConfig(): AgentConfig {
-  return readAgentConfig(loadSettingsSource(process.env, 'LOT_AGENT_CONFIG', 'lot-agent.yaml'))
+  return findHere().config
+}
+
+function findHere(): FoundConfig {
+  const ifThere = <T>(read: () => T): T | undefined => {
+    try {
+      return read()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+  return findConfig({
+    env: process.env,
+    flags: program.opts<{ set: string[] }>().set,
+    readFile: (path) => ifThere(() => readFileSync(path, 'utf8')),
+    list: (folder) => ifThere(() => readdirSync(folder)) ?? [],
+  })
 }
 
 async function runDevice(): Promise<Running> {

@@ -53,6 +53,12 @@ export function remoteFileOf(outboxDir: string): string {
   return `${outboxDir}.remote.json`
 }
 
+/** What was set from afar, for whoever only looks. */
+export function readRemote(outboxDir: string): { version: number; settings: RemoteSettings } | undefined {
+  const state = readKept(remoteFileOf(outboxDir), RemoteFile)
+  return state?.trial ?? state?.current
+}
+
 /** Begins a start of the device with what there is. */
 export function openRemote(base: AgentConfig, log: Log): Remote {
   const path = remoteFileOf(base.outboxDir)

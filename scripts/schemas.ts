@@ -3,6 +3,7 @@
  * as a TypeBox object is written, so a new one needs nothing here. Pure.
  */
 import { Type } from 'typebox'
+import { agentSettings } from '../agent/config.ts'
 import * as client from '../core/contract/client.ts'
 import * as completeness from '../core/contract/completeness.ts'
 import * as connection from '../core/contract/connection.ts'
@@ -42,11 +43,16 @@ const modules: readonly object[] = [
   status,
 ]
 
+/** For editors: `# yaml-language-server: $schema=…` in a settings file of the agent. */
+const AgentSettingsFile = Type.Object({
+  agent: Type.Object(Type.Partial(agentSettings).properties, { additionalProperties: false }),
+})
+
 /** Path below the project's folder → text. */
 export function schemaFiles(): ReadonlyMap<string, string> {
   const named = [
     ...modules.flatMap((module) => Object.entries(module)),
-    ...Object.entries({ FeedSnapshot: feedEvents.snapshot, Revocation }),
+    ...Object.entries({ FeedSnapshot: feedEvents.snapshot, Revocation, AgentSettingsFile }),
   ]
   const files = new Map<string, string>()
   for (const [name, schema] of named) {

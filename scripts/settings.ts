@@ -45,7 +45,11 @@ const common = [
     byDefault: 'lotwatch.yaml',
     description: 'the settings file; without this variable it need not exist',
   },
-  { name: 'LOT_AGENT_CONFIG', byDefault: 'lot-agent.yaml', description: 'the same for the agent' },
+  {
+    name: 'LOT_AGENT_CONFIG',
+    byDefault: 'lot-agent.yaml',
+    description: 'the same for the agent, which then looks for `/etc/lot-agent/config.yaml`',
+  },
 ]
 
 interface Setting {
@@ -85,7 +89,9 @@ export function settingsPage(): string {
     'Written by `npm run schemas` from the schemas in each program’s `config.ts`; a test compares.',
     [
       'A setting is looked for in the environment, then in the program’s section of the settings file, then the',
-      'default holds. An empty variable counts as unset. Each variable `X` may be given as `X_FILE` instead, which names',
+      'default holds. For the agent, `config.d/*.yaml` beside its file goes over it, `--set name=value` over the environment,',
+      'and what is set from afar over all; `lot-agent config check` tells every fault with file and line, `lot-agent config',
+      'show --origin` where each setting comes from. An empty variable counts as unset. Each variable `X` may be given as `X_FILE` instead, which names',
       'a file with the value. Unknown members of a section and unknown variables with a program’s prefix are errors, so',
       'that a typing error is told and not ignored: one error names all faults, exit code 78. Settings marked as a secret',
       'file name a file that holds one; a setting marked as a secret is one itself, and is better given as `X_FILE`. A',

@@ -151,7 +151,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   uplot: ['console/web/'],
   uqr: ['cli/', 'console/web/'],
   undici: ['core/runtime/fetch.ts', 'broker/ingest-link.ts'],
-  yaml: ['core/runtime/lifecycle.ts'],
+  yaml: ['agent/config-files.ts', 'core/runtime/lifecycle.ts'],
 }
 
 /** Runs in a browser: what comes with it is sent to each. */
