@@ -3,6 +3,7 @@ import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { replayColumnsDefault } from '../core/contract/fleet.ts'
 import { everyPattern } from '../core/contract/query.ts'
 import type { AccessOptions } from './access.ts'
+import { addAnalystVerbs } from './commands/analysts.ts'
 import { addBackup } from './commands/backup.ts'
 import { addApis, addClients, addGrants } from './commands/clients.ts'
 import { addDevices, addLots } from './commands/devices.ts'
@@ -122,6 +123,7 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
     .addOption(cursorOption())
 
   const desk = { home, exit }
+  addAnalystVerbs(lotctl, desk)
   addQuarantineRelease(quarantine, desk)
   lotctl.commandsGroup('Registry:')
   addDevices(lotctl, desk)

@@ -16,6 +16,7 @@ import { loadSettingsSource, type Running, runProgram } from '../core/runtime/li
 import { createLog } from '../core/runtime/log.ts'
 import { addMetrics } from '../core/runtime/metrics.ts'
 import { tlsFilesOf } from '../core/runtime/settings.ts'
+import packageFile from '../package.json' with { type: 'json' }
 import { addAnalysts } from './analysts.ts'
 import { Answers } from './answers.ts'
 import type { Archive } from './archive/archive.ts'
@@ -28,11 +29,13 @@ import { type IngestConfig, readIngestConfig } from './config.ts'
 import { startDayKeeper } from './day-keeper.ts'
 import { DeviceAnswers } from './device-answers.ts'
 import { hear } from './feed.ts'
+import { createParkApiFeed } from './feeds/parkapi.ts'
 import { Fleet } from './fleet.ts'
 import { createIntake } from './intake.ts'
 import { addIntakeRoutes } from './intake-routes.ts'
 import { createKeeper } from './keeper.ts'
 import { Ledger } from './ledger.ts'
+import { addLimits } from './limits.ts'
 import { createIngestMetrics } from './metrics.ts'
 import { Places } from './places.ts'
 import { addQuarantineRoutes } from './quarantine-routes.ts'
@@ -157,6 +160,11 @@ async function start(config: IngestConfig): Promise<Running> {
   })
   const metrics = createIngestMetrics(addMetrics(server))
   const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown, now: Date.now })
+  await addLimits(server, {
+    clientOf: (request) => door.admitted(request)?.oauthClientId,
+    perMinuteMax: config.requestsPerMinuteMax,
+    atOnceMax: config.requestsAtOnceMax,
+  })
   addIntakeRoutes(server, { door, intake })
   addBackupRoutes(server, {
     door,
@@ -183,10 +191,11 @@ async function start(config: IngestConfig): Promise<Running> {
     readingsMax: config.queryReadingsMax,
     now: Date.now,
   }
+  const answers = new Answers(asked)
   addQueryRoutes(server, {
     door,
     now: Date.now,
-    answers: new Answers(asked),
+    answers,
     series: new SeriesAnswers(asked),
     devices: new DeviceAnswers(asked),
   })
@@ -206,6 +215,16 @@ async function start(config: IngestConfig): Promise<Running> {
     places,
     ledger,
     revocations,
+    answers,
+    feeds: [
+      createParkApiFeed({
+        cityId: config.feedCityId,
+        cityName: config.feedCityName,
+        source: config.feedSource,
+        version: packageFile.version,
+      }),
+    ],
+    log,
     run: randomBytes(6).toString('hex'),
     now: Date.now,
     nowMs: monotonic,
@@ -242,7 +261,7 @@ async function start(config: IngestConfig): Promise<Running> {
       feed.stop()
       await stuckKeeper.stop()
       await dayKeeper?.stop()
-      analysts.stop()
+      await analysts.stop()
       await server.close()
       analysts.close()
       await intake.idle()

@@ -73,6 +73,8 @@ async function answer(order: SqlOrder, tell: (report: SqlReport) => void): Promi
   })
   const connection = await database.connect()
   await connection.run(`SET TimeZone = ${quoted(order.tz)}`)
+  // Only so that it knows how far it has come.
+  await connection.run('SET enable_progress_bar = true; SET enable_progress_bar_print = false')
   for (const statement of tableStatements((table) => order.tableFiles[table])) await connection.run(statement)
   for (const statement of viewStatements(await readingsOf(connection, order))) await connection.run(statement)
   const readable = order.limitedFile === undefined ? order.readingFiles : [order.limitedFile]

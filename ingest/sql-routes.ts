@@ -9,6 +9,7 @@ import type { Principal } from '../core/contract/principal.ts'
 import type { Format } from '../core/contract/query.ts'
 import { SqlRequest } from '../core/contract/sql.ts'
 import type { Door } from '../core/runtime/door.ts'
+import { byteOrderMark } from './formats/csv.ts'
 import { mediaTypes } from './formats/formats.ts'
 import { leavingOf } from './leaving.ts'
 import type { SqlAnswer, SqlLimits, SqlRunner } from './sql.ts'
@@ -23,9 +24,6 @@ export interface SqlRoutesOptions {
   readonly limits: SqlLimits
   readonly atOnceMax: number
 }
-
-/** By it Excel knows that a text is UTF-8. */
-const byteOrderMark = '\ufeff'
 
 export function addSqlRoutes(server: FastifyInstance, options: SqlRoutesOptions): void {
   const { door, runner, folder, limits, atOnceMax } = options

@@ -11,6 +11,8 @@ export interface Door {
   admit(request: FastifyRequest, scope: string): Promise<Principal>
   /** Whether somebody who was admitted would be again: for answers that stay open. */
   isStillAdmitted(principal: Principal): boolean
+  /** Whom a request was admitted for; undefined when it was not. */
+  admitted(request: FastifyRequest): Principal | undefined
 }
 
 export function createDoor(options: {
@@ -21,7 +23,9 @@ export function createDoor(options: {
   /** Unix milliseconds. */
   now: () => number
 }): Door {
+  const principals = new WeakMap<FastifyRequest, Principal>()
   return {
+    admitted: (request) => principals.get(request),
     async admit(request, scope) {
       const principal = await options.verifier.verify(bearerToken(request))
       if (!options.isFeedKnown())
@@ -30,6 +34,7 @@ export function createDoor(options: {
         throw new FleetError('token.revoked', `${principal.oauthClientId} was revoked`)
       }
       requireScope(principal, scope)
+      principals.set(request, principal)
       return principal
     },
     isStillAdmitted(principal) {

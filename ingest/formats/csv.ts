@@ -5,6 +5,9 @@
  */
 import { type Column, cellOf, type Pages, textOf } from './table.ts'
 
+/** By it Excel knows that a text is UTF-8. */
+export const byteOrderMark = '\ufeff'
+
 export interface CsvOptions {
   readonly forExcel: boolean
 }
@@ -14,7 +17,7 @@ export async function* csvOf(
   columns: readonly Column[],
   { forExcel }: CsvOptions,
 ): AsyncGenerator<string> {
-  yield `${forExcel ? '\ufeff' : ''}${columns.map(({ name }) => name).join(',')}\r\n`
+  yield `${forExcel ? byteOrderMark : ''}${columns.map(({ name }) => name).join(',')}\r\n`
   for await (const rows of pages) {
     if (rows.length === 0) continue
     const lines = rows.map((row) => columns.map((column) => cell(row, column, forExcel)).join(','))

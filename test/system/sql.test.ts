@@ -1,8 +1,9 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { audiences } from '../../core/contract/principal.ts'
 import { sqlViews } from '../../core/contract/sql.ts'
+import { root } from '../../scripts/build.mjs'
 import { handoverOf, postHandover } from '../kit/handover.ts'
 import { type IngestUnderTest, startIngest } from '../kit/ingest.ts'
 import { eventually } from '../kit/program.ts'
@@ -164,6 +165,13 @@ describe('SQL', { timeout: 60_000 }, () => {
     expect(problem).toMatchObject({ status: 400, code: 'query.invalid' })
     expect(problem.detail).toContain('nothing')
     expect((await askSql(ingest, 'SELECT 1', { tz: 'Nowhere/None' })).status).toBe(400)
+  })
+
+  test('answers every SELECT of the page for analysts', async () => {
+    const page = readFileSync(join(root, 'docs/analysts.md'), 'utf8')
+    const examples = [...page.matchAll(/```sql\n(.*?)```/gs)].map(([, sql]) => sql ?? '')
+    expect(examples.length).toBeGreaterThan(2)
+    for (const sql of examples) await rowsOf(ingest, sql)
   })
 
   test('leaves no file of a query behind', async () => {
