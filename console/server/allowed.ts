@@ -24,6 +24,7 @@ export const allowed: Readonly<Record<ProgramName, readonly Row[]>> = {
     ['analyst', 'GET', '/v1/devices'],
     ['analyst', 'GET', '/v1/devices/health'],
     ['analyst', 'GET', '/v1/quarantine'],
+    ['operator', 'POST', '/v1/quarantine/release'],
     ['analyst', 'GET', '/v1/live'],
     ['analyst', 'POST', '/v1/sql'],
   ],

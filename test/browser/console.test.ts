@@ -28,6 +28,7 @@ const pages = [
   '/explore',
   '/explore?tab=sql',
   '/quality',
+  '/quality?tab=missing',
   '/quality?tab=quarantine',
   '/devices',
   '/devices?new=1',

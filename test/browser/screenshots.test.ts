@@ -14,7 +14,7 @@ import { eventually, freePort, makeDataDir } from '../kit/program.ts'
 
 const isWanted = process.env.LOTWATCH_TEST_SCREENSHOTS === 'true'
 const folder = join(root, 'docs/screenshots')
-const stepMs = 5 * 60_000
+const stepMs = 10 * 60_000
 
 /** Name, spaces, how full at noon, how early. */
 const lots: readonly (readonly [string, number, number, number])[] = [
@@ -63,34 +63,35 @@ function localHour(atMs: number, zone: string): number {
   return (Number(hour) % 24) + Number(minute) / 60
 }
 
-function taken([, spaces, share, early]: (typeof lots)[number], atMs: number, zone: string): number {
-  const hour = localHour(atMs, zone) + early
-  const day = new Intl.DateTimeFormat('en-GB', { timeZone: zone, weekday: 'short' }).format(atMs)
-  const week = day === 'Sun' ? 0.35 : day === 'Sat' ? 0.6 : 1
+/** @param time `2026-11-25 10:35:00`, local */
+function taken([, spaces, share, early]: (typeof lots)[number], time: string): number {
+  const hour = Number(time.slice(11, 13)) + Number(time.slice(14, 16)) / 60 + early
+  const day = new Date(`${time.slice(0, 10)}T00:00:00Z`).getUTCDay()
+  const week = day === 0 ? 0.35 : day === 6 ? 0.6 : 1
   const morning = 1 / (1 + Math.exp(-(hour - 9) * 1.4))
   const evening = 1 / (1 + Math.exp((hour - 17.5) * 1.1))
-  const wave = 0.03 * Math.sin(atMs / 2_600_000 + spaces)
-  return Math.max(
-    0,
-    Math.min(spaces, Math.round(spaces * (0.06 + (share - 0.06) * morning * evening * week + wave))),
-  )
+  const wave = 0.03 * Math.sin(hour * 5 + spaces)
+  const full = 0.06 + (share - 0.06) * morning * evening * week + wave
+  return Math.max(0, Math.min(spaces, Math.round(spaces * full)))
 }
 
 function recording(nowMs: number, zone: string): string {
   const local = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short', timeStyle: 'medium' })
   const lines = ['SystemCodeNumber,Capacity,Occupancy,LastUpdated']
-  for (const lot of lots)
-    for (let atMs = nowMs - 15 * 86_400_000; atMs < nowMs + 3_600_000; atMs += stepMs) {
+  for (let atMs = nowMs - 8 * 86_400_000; atMs <= nowMs; atMs += stepMs) {
+    const time = local.format(atMs)
+    for (const lot of lots) {
       // One is silent since a while: pages show how that looks.
       if (lot[0] === 'Riverside' && atMs > nowMs - 40 * 60_000) continue
-      lines.push(`${lot[0]},${lot[1]},${taken(lot, atMs, zone)},${local.format(atMs)}`)
+      lines.push(`${lot[0]},${lot[1]},${taken(lot, time)},${time}`)
     }
+  }
   return `${lines.join('\n')}\n`
 }
 
 describe.skipIf(!isWanted)('pictures of the console', { timeout: 300_000 }, () => {
   const data = makeDataDir()
-  const nowMs = Math.floor(Date.now() / stepMs) * stepMs
+  const nowMs = Math.floor(Date.now() / 60_000) * 60_000
   const zone = morningZone(nowMs)
   let env: Record<string, string>
   let running: RunningCommand
@@ -113,7 +114,7 @@ describe.skipIf(!isWanted)('pictures of the console', { timeout: 300_000 }, () =
     browser = await startBrowser()
     running = startLotctl(['up', '--replay', file, '--tz', zone], env)
     await running.says(/^ready in/m)
-  }, 120_000)
+  }, 180_000)
   afterAll(async () => {
     await browser?.close()
     running?.process.kill('SIGINT')

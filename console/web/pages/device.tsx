@@ -7,6 +7,7 @@ import type { Answer, DeviceRow, LotRow, ReadingRow } from '../../../core/contra
 import type { Assignment, Device } from '../../../core/contract/registry.ts'
 import { useApp } from '../app-state.ts'
 import { askConnections, fleetRow, toneOfWord } from '../fleet.ts'
+import { useLive } from '../live.ts'
 import { type Loaded, useDoing, useLoad, useNow } from '../load.ts'
 import { Confirm, Dialog } from '../parts/dialog.tsx'
 import { Field } from '../parts/form.tsx'
@@ -14,6 +15,7 @@ import { Head } from '../parts/head.tsx'
 import { Badge, Empty, Fault, Waiting } from '../parts/notices.tsx'
 import { Secret } from '../parts/secret.tsx'
 import { Table } from '../parts/table.tsx'
+import { HealthTimeline } from '../parts/timeline.tsx'
 import { ago, bytes, dash, dateTime, number, parseTime, span } from '../words.ts'
 import { clockWords } from './devices.tsx'
 
@@ -42,8 +44,9 @@ export function DevicePage() {
       ])
       return { connection: connections.get(deviceId), readings: readings.rows, seen: seen?.rows[0] }
     },
-    { everyMs: 2000 },
+    { everyMs: 5000 },
   )
+  useLive(device.value === undefined ? undefined : { device: deviceId }, () => void live.reload())
   const [asked, setAsked] = useState<Asked>()
   const nowMs = useNow(2000)
   const close = () => {
@@ -116,6 +119,7 @@ export function DevicePage() {
               <Health device={shown} live={live} nowMs={nowMs} />
               <Credentials device={shown} nowMs={nowMs} ask={setAsked} reload={() => void device.reload()} />
             </div>
+            <HealthTimeline deviceId={deviceId} />
             <Readings live={live} nowMs={nowMs} />
             <div class="two">
               <Configuration device={shown} live={live} ask={() => setAsked('config')} />

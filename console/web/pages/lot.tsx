@@ -1,8 +1,9 @@
 /** One lot: how full it is and was over any range, against its typical week; what is missing, and how to get at it all. */
 import { useMemo } from 'preact/hooks'
 import { useLocation, useRoute } from 'preact-iso'
-import type { Answer, LatestRow, LotRow, SeriesRow } from '../../../core/contract/query.ts'
+import type { Answer, LatestRow, LotRow, ProfileRow, SeriesRow } from '../../../core/contract/query.ts'
 import { mayAs, useApp } from '../app-state.ts'
+import { useLive } from '../live.ts'
 import { useLoad, useNow } from '../load.ts'
 import { localZone, lotStates } from '../lots.ts'
 import { useParameters } from '../parameters.ts'
@@ -14,10 +15,11 @@ import { type Gap, LineChart } from '../parts/line-chart.tsx'
 import { Badge, Empty, Fault, Waiting } from '../parts/notices.tsx'
 import { OccupancyBar } from '../parts/occupancy.tsx'
 import { rangeOf, ranges } from '../ranges.ts'
-import { hourOfWeek, type TypicalHour, typicalWeek } from '../week.ts'
+import { hourOfWeek } from '../week.ts'
 import { ago, counted, number, parseTime } from '../words.ts'
 
 const weeks = 4
+const nothing: readonly ProfileRow[] = []
 
 export function LotPage() {
   const { api, me } = useApp()
@@ -35,7 +37,7 @@ export function LotPage() {
       const latest = await api.get<Answer<LatestRow>>('/api/ingest/v1/latest', { query, signal })
       return { lot, latest: latest.rows[0] }
     },
-    { everyMs: 5000 },
+    { everyMs: 15_000 },
   )
   const zone = head.value?.lot?.zone ?? localZone
   const hasLot = head.value?.lot !== undefined
@@ -44,12 +46,19 @@ export function LotPage() {
   const series = useLoad(
     hasLot ? `series ${path} ${range.value} ${zone}` : undefined,
     (signal) => ask({ from: range.value, every: range.every, agg: 'mean,max,count' }, signal),
-    { everyMs: range.value === '-6h' ? 10_000 : 60_000 },
+    { everyMs: 60_000 },
   )
   const history = useLoad(hasLot ? `week ${path} ${zone}` : undefined, (signal) =>
-    ask({ from: `-${weeks * 7}d`, every: '1h', agg: 'mean' }, signal),
+    api.get<Answer<ProfileRow>>('/api/ingest/v1/profile', {
+      query: { lot: lotId, from: `-${weeks * 7}d`, tz: zone },
+      signal,
+    }),
   )
-  const week = useMemo(() => typicalWeek(history.value?.rows ?? []), [history.value])
+  const week = history.value?.rows ?? nothing
+  useLive(hasLot ? { lot: lotId } : undefined, () => {
+    void head.reload()
+    if (range.value === '-6h') void series.reload()
+  })
   const nowMs = useNow()
   const chart = useMemo(
     () => (series.value === undefined ? undefined : chartOf(series.value, week, range.every)),
@@ -115,7 +124,7 @@ export function LotPage() {
           <HeatMap
             title={`Typical week, of the last ${weeks}`}
             hours={week.map(({ weekday, hour, mean }) => ({ weekday, hour, value: mean }))}
-            highest={capacity ?? Math.max(...week.map(({ mean }) => mean ?? 0))}
+            highest={capacity ?? Math.max(0, ...week.map(({ mean }) => mean ?? 0))}
             unit="taken"
           />
         )}
@@ -157,29 +166,34 @@ function Standing({ latest, nowMs }: { latest: LatestRow; nowMs: number }) {
   )
 }
 
-function chartOf({ rows }: Answer<SeriesRow>, week: readonly TypicalHour[], every: string) {
+function chartOf(answer: Answer<SeriesRow>, week: readonly ProfileRow[], every: string) {
+  const { rows } = answer
   const times = rows.map(({ start }) => parseTime(start) ?? 0)
-  const typical = rows.map(({ start }) => (every === '1d' ? undefined : week[hourOfWeek(start)]))
+  const byHour = new Map(week.map((row) => [(row.weekday - 1) * 24 + row.hour, row]))
+  const typical = rows.map(({ start }) => (every === '1d' ? undefined : byHour.get(hourOfWeek(start))))
   return {
     times,
     means: rows.map(({ mean }) => mean ?? null),
     counts: rows.map(({ count }) => count ?? 0),
     low: { label: 'typical, low', values: typical.map((hour) => hour?.p10 ?? null) },
     high: { label: 'typical, high', values: typical.map((hour) => hour?.p90 ?? null) },
-    gaps: gapsOf(rows),
+    gaps: gapsOf(answer),
   }
 }
 
-/** Runs of windows without a value, between the first and the last that have one, and up to now. */
-function gapsOf(rows: readonly SeriesRow[]): Gap[] {
+/** Runs of windows without a value, after the first that has one, each with the reason that ingest gives for its time. */
+function gapsOf({ rows, gaps: reasons }: Answer<SeriesRow>): Gap[] {
   const gaps: Gap[] = []
   const first = rows.findIndex(({ mean }) => mean !== null && mean !== undefined)
   if (first < 0) return gaps
   for (const row of rows.slice(first)) {
     if (row.mean !== null && row.mean !== undefined) continue
     const [fromMs, toMs] = [parseTime(row.start) ?? 0, parseTime(row.end) ?? 0]
+    const known = reasons.find(
+      ({ from, to }) => (parseTime(from) ?? toMs) < toMs && (parseTime(to) ?? fromMs) > fromMs,
+    )
+    const reason = known?.reason.replaceAll('_', ' ') ?? 'nothing came'
     const before = gaps.at(-1)
-    const reason = (row.count ?? 0) > 0 ? 'a sensor was silent' : 'nothing came'
     if (before !== undefined && before.toMs === fromMs && before.reason === reason)
       gaps[gaps.length - 1] = { ...before, toMs }
     else gaps.push({ fromMs, toMs, reason })

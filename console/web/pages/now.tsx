@@ -3,6 +3,7 @@ import { useMemo, useState } from 'preact/hooks'
 import { useLocation } from 'preact-iso'
 import type { LatestRow } from '../../../core/contract/query.ts'
 import { mayAs, useApp } from '../app-state.ts'
+import { useLive } from '../live.ts'
 import { useLoad, useNow } from '../load.ts'
 import { askHistory, askLatest, lotStates } from '../lots.ts'
 import { Head } from '../parts/head.tsx'
@@ -11,7 +12,8 @@ import { OccupancyBar, Sparkline } from '../parts/occupancy.tsx'
 import { type Point, trendOf, trendWords } from '../trend.ts'
 import { ago, clock, counted, number, parseTime } from '../words.ts'
 
-const latestEveryMs = 5000
+/** What only time changes, such as that a lot is stale. */
+const latestEveryMs = 15_000
 const historyEveryMs = 60_000
 /** Beyond that a search shows which. */
 const cardsMax = 120
@@ -21,6 +23,7 @@ export function NowPage() {
   const { query } = useLocation()
   const isKiosk = 'kiosk' in query
   const latest = useLoad('latest', (signal) => askLatest(api, signal), { everyMs: latestEveryMs })
+  useLive({}, () => void latest.reload())
   const [search, setSearch] = useState('')
   const [order, setOrder] = useState<'name' | 'full'>('name')
   const rows = latest.value?.rows ?? []
@@ -110,10 +113,11 @@ function summary(rows: readonly LatestRow[]): string {
   if (rows.length === 0) return 'What is free in every lot'
   const free = known.reduce((sum, row) => sum + (row.free ?? 0), 0)
   const capacity = known.reduce((sum, row) => sum + (row.capacity ?? 0), 0)
-  const of = known.length === rows.length ? '' : `, of ${number(known.length)} whose number is known`
-  return known.length === 0
-    ? `${counted(rows.length, 'lot')}, none with a number that is known now`
-    : `${number(free)} of ${counted(capacity, 'space')} free in ${counted(rows.length, 'lot')}${of}`
+  if (known.length === 0) return `${counted(rows.length, 'lot')}, none with a number that is known now`
+  const sum = `${number(free)} of ${counted(capacity, 'space')} free`
+  return known.length === rows.length
+    ? `${sum} in ${counted(rows.length, 'lot')}`
+    : `${sum} in ${number(known.length)} of ${counted(rows.length, 'lot')}; of the others nobody knows`
 }
 
 function LotCard({ row, points, nowMs }: { row: LatestRow; points: readonly Point[]; nowMs: number }) {

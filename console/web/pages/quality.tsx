@@ -1,18 +1,20 @@
 /** Quality: what is known to be missing, and what could never be stored, with its reason. */
 import { useState } from 'preact/hooks'
-import type { Answer, QuarantineRow, SeriesRow } from '../../../core/contract/query.ts'
-import { useApp } from '../app-state.ts'
-import { useLoad, useNow } from '../load.ts'
+import type { CompletenessRow } from '../../../core/contract/completeness.ts'
+import type { Answer, QuarantineReleased, QuarantineRow, SeriesRow } from '../../../core/contract/query.ts'
+import { mayAs, useApp } from '../app-state.ts'
+import { useDoing, useLoad, useNow } from '../load.ts'
 import { localZone } from '../lots.ts'
 import { useParameters } from '../parameters.ts'
 import { Chips } from '../parts/form.tsx'
 import { Head } from '../parts/head.tsx'
 import { Empty, Fault, Waiting } from '../parts/notices.tsx'
 import { Table } from '../parts/table.tsx'
-import { ago, counted, dash, dateTime, number, parseTime } from '../words.ts'
+import { ago, dash, dateTime, number, parseTime } from '../words.ts'
 
 const tabs = [
-  { value: '', text: 'Missing' },
+  { value: '', text: 'By lot and day' },
+  { value: 'missing', text: 'Missing' },
   { value: 'quarantine', text: 'Quarantine' },
 ] as const
 
@@ -28,9 +30,97 @@ export function QualityPage() {
           chosen={tab as (typeof tabs)[number]['value']}
           choose={(value) => setParameters({ tab: value })}
         />
-        {tab === 'quarantine' ? <Quarantine /> : <Missing />}
+        {tab === '' && <Calendar />}
+        {tab === 'missing' && <Missing />}
+        {tab === 'quarantine' && <Quarantine />}
       </div>
     </>
+  )
+}
+
+/** Of what was due, how much came: a row for each lot, a column for each day. */
+function Calendar() {
+  const { api } = useApp()
+  const answer = useLoad('calendar', (signal) =>
+    api.get<Answer<CompletenessRow>>('/api/ingest/v1/completeness', {
+      query: { from: '-13d/d', every: '1d', tz: localZone },
+      signal,
+    }),
+  )
+  const rows = answer.value?.rows ?? []
+  const days = [...new Set(rows.map(({ start }) => start))].toSorted()
+  const lots = [...new Set(rows.map(({ lotId }) => lotId))].toSorted()
+  const of = new Map(rows.map((row) => [`${row.lotId} ${row.start}`, row]))
+  return (
+    <div class="stack">
+      <Fault problem={answer.problem} retry={answer.reload} />
+      {answer.value === undefined && answer.problem === undefined && <Waiting what="completeness" />}
+      {answer.value !== undefined && lots.length === 0 && (
+        <Empty title="There is nothing to judge yet">
+          <p>
+            Once devices count for a lot, each of its days has the share of the readings that came of those
+            due.
+          </p>
+        </Empty>
+      )}
+      {lots.length > 0 && (
+        <>
+          <p class="soft">
+            Percent of the readings that were due; a dash where no device has said when it takes them.
+          </p>
+          <section
+            class="scroll"
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
+            tabIndex={0}
+            aria-label="Completeness by lot and day"
+          >
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Lot</th>
+                  {days.map((day) => (
+                    <th key={day} scope="col" class="end">
+                      {day.slice(8, 10)}.{day.slice(5, 7)}.
+                    </th>
+                  ))}
+                </tr>
+              </thead>
+              <tbody>
+                {lots.slice(0, calendarLotsMax).map((lotId) => (
+                  <tr key={lotId}>
+                    <th scope="row">
+                      <a href={`/lots/${lotId}`}>{lotId}</a>
+                    </th>
+                    {days.map((day) => (
+                      <Day key={day} row={of.get(`${lotId} ${day}`)} />
+                    ))}
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </section>
+        </>
+      )}
+    </div>
+  )
+}
+
+const calendarLotsMax = 200
+
+function Day({ row }: { row: CompletenessRow | undefined }) {
+  if (row === undefined || row.expected === null || row.expected === 0)
+    return <td title={row === undefined ? '' : `${number(row.received)} came`}>{dash}</td>
+  const share = Math.max(0, 1 - (row.missing ?? 0) / row.expected)
+  // Not rounded up: what is not all is not a hundred.
+  const shown = Math.floor(share * 100)
+  const tone = shown >= 99 ? 'good' : shown >= 90 ? 'warn' : 'bad'
+  const reasons = Object.entries(row.reasons).map(
+    ([reason, count]) => `${reason.replaceAll('_', ' ')}: ${count}`,
+  )
+  return (
+    <td title={[`${number(row.received)} of ${number(row.expected)}`, ...reasons].join(', ')}>
+      <span class={`day ${tone}`}>{shown}</span>
+    </td>
   )
 }
 
@@ -94,7 +184,9 @@ function Missing() {
 }
 
 function Quarantine() {
-  const { api } = useApp()
+  const { api, me } = useApp()
+  const doing = useDoing()
+  const { say } = useApp()
   const nowMs = useNow()
   const [cursors, setCursors] = useState<readonly string[]>([])
   const cursor = cursors.at(-1)
@@ -102,6 +194,19 @@ function Quarantine() {
     api.get<Answer<QuarantineRow>>('/api/ingest/v1/quarantine', { query: { limit: 500, cursor }, signal }),
   )
   const rows = page.value?.rows ?? []
+  /** After a fix: what is right now is stored, the rest stays. */
+  const release = async () => {
+    await doing.run(async () => {
+      const { released, remaining } = await api.post<QuarantineReleased>(
+        '/api/ingest/v1/quarantine/release',
+        {
+          body: { limit: 10_000 },
+        },
+      )
+      say(`${number(released.length)} released, ${number(remaining.length)} still wrong.`)
+    })
+    await page.reload()
+  }
   return (
     <div class="stack">
       <Fault problem={page.problem} retry={page.reload} />
@@ -116,7 +221,15 @@ function Quarantine() {
       )}
       {rows.length > 0 && (
         <>
-          <p class="soft">{counted(rows.length, 'entry').replace('entrys', 'entries')} on this page.</p>
+          <div class="row spread">
+            <p class="soft">{number(rows.length)} on this page.</p>
+            {mayAs(me, 'operator') && (
+              <button type="button" disabled={doing.isBusy} onClick={() => void release()}>
+                Check them again
+              </button>
+            )}
+          </div>
+          <Fault problem={doing.problem} />
           <Table
             label="Quarantine"
             rows={rows}
