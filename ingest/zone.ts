@@ -6,9 +6,15 @@ import { Temporal } from 'temporal-polyfill'
 import { FleetError } from '../core/contract/errors.ts'
 
 const minuteMs = 60_000
-/** No zone changes its clocks between two of these. */
-const offsetStepMs = 15 * minuteMs
-const offsetsKeptMax = 50_000
+/** Stretches of time that a zone remembers: as many as it changes its clocks in thirty years, mostly. */
+const stretchesMax = 64
+
+/** A stretch in which clocks are not changed; `toMs` exclusive. */
+interface Stretch {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly offsetMs: number
+}
 
 export type CalendarUnit = 'd' | 'w'
 export type TimeUnit = 'm' | 'h' | CalendarUnit
@@ -18,7 +24,8 @@ export const unitMs = { m: minuteMs, h: 60 * minuteMs } as const
 
 export class Zone {
   readonly id: string
-  readonly #offsets = new Map<number, number>()
+  readonly #stretches: Stretch[] = []
+  #latest: Stretch = { fromMs: 0, toMs: 0, offsetMs: 0 }
 
   /** @throws FleetError `request.invalid` for a zone nobody knows */
   constructor(id: string) {
@@ -98,16 +105,26 @@ export class Zone {
     return Temporal.Instant.fromEpochMilliseconds(atMs).toZonedDateTimeISO(this.id)
   }
 
-  /** Kept, because asking the calendar costs more than everything else of a row. */
+  /** Asked of the calendar once between two changes of the clocks: it costs more than everything else of a row. */
   #offsetMs(atMs: number): number {
-    const step = Math.floor(atMs / offsetStepMs)
-    let offsetMs = this.#offsets.get(step)
-    if (offsetMs === undefined) {
-      offsetMs = this.#zoned(atMs).offsetNanoseconds / 1e6
-      if (this.#offsets.size >= offsetsKeptMax) this.#offsets.clear()
-      this.#offsets.set(step, offsetMs)
+    const holds = ({ fromMs, toMs }: Stretch) => fromMs <= atMs && atMs < toMs
+    if (!holds(this.#latest)) this.#latest = this.#stretches.find(holds) ?? this.#stretchAt(atMs)
+    return this.#latest.offsetMs
+  }
+
+  #stretchAt(atMs: number): Stretch {
+    const offsetMs = this.#zoned(atMs).offsetNanoseconds / 1e6
+    // A change at this very instant is behind us already: what came before is another stretch.
+    const previous = this.#zoned(atMs + 1).getTimeZoneTransition('previous')
+    const next = this.#zoned(atMs).getTimeZoneTransition('next')
+    const stretch = {
+      fromMs: previous?.epochMilliseconds ?? Number.NEGATIVE_INFINITY,
+      toMs: next?.epochMilliseconds ?? Number.POSITIVE_INFINITY,
+      offsetMs,
     }
-    return offsetMs
+    if (this.#stretches.length >= stretchesMax) this.#stretches.length = 0
+    this.#stretches.push(stretch)
+    return stretch
   }
 }
 

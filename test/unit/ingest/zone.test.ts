@@ -1,3 +1,5 @@
+import fc from 'fast-check'
+import { Temporal } from 'temporal-polyfill'
 import { describe, expect, test } from 'vitest'
 import { Zone } from '../../../ingest/zone.ts'
 
@@ -49,4 +51,51 @@ describe('a zone', () => {
   test('that nobody knows is refused', () => {
     expect(() => new Zone('Mars/Olympus')).toThrow(/not an IANA time zone/)
   })
+})
+
+describe('an offset', () => {
+  const zones = [
+    'UTC',
+    'Europe/London',
+    'America/St_Johns',
+    'Australia/Lord_Howe',
+    'Africa/Casablanca',
+    'Asia/Kolkata',
+  ]
+
+  test.each(zones)('in %s is the calendar’s own, in whatever order instants come', (id) => {
+    const changes = changesOf(id)
+    const instant = fc.oneof(
+      fc.integer({ min: 0, max: 4_000_000_000_000 }),
+      // At a change of the clocks, and just beside it.
+      ...(changes.length === 0
+        ? []
+        : [
+            fc.tuple(fc.constantFrom(...changes), fc.integer({ min: -1, max: 1 })).map(([at, by]) => at + by),
+          ]),
+    )
+    fc.assert(
+      fc.property(fc.array(instant, { minLength: 1, maxLength: 20 }), (instants) => {
+        const zone = new Zone(id)
+        for (const atMs of instants) {
+          const offset = Temporal.Instant.fromEpochMilliseconds(atMs).toZonedDateTimeISO(id).offset
+          expect(zone.format(atMs).slice(-6)).toBe(offset)
+        }
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  /** When clocks are changed, found by looking at every hour of some years. */
+  function changesOf(id: string): number[] {
+    const found: number[] = []
+    const offsetAt = (ms: number) => Temporal.Instant.fromEpochMilliseconds(ms).toZonedDateTimeISO(id).offset
+    const halfHourMs = 1_800_000
+    for (let dayMs = Date.UTC(2026, 0, 1); dayMs < Date.UTC(2027, 0, 1); dayMs += 86_400_000) {
+      if (offsetAt(dayMs) === offsetAt(dayMs + 86_400_000)) continue
+      for (let ms = dayMs; ms < dayMs + 86_400_000; ms += halfHourMs)
+        if (offsetAt(ms) !== offsetAt(ms + halfHourMs)) found.push(ms + halfHourMs)
+    }
+    return found
+  }
 })
