@@ -6,6 +6,7 @@
 import type { CompletenessRow } from '../core/contract/completeness.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { Aggregate, Fill, Metric, ProfileRow, SeriesRow } from '../core/contract/query.ts'
+import type { DatedCapacity } from '../core/contract/registry.ts'
 import type { Found } from './answer-form.ts'
 import type { Asker } from './answers.ts'
 import { type FilledWindow, fillWindows } from './fill.ts'
@@ -141,6 +142,7 @@ export class SeriesAnswers {
       const stretches = stretchesOf(spans, changes).map((stretch) => ({
         ...stretch,
         capacity: capacityAt(lot.capacities, stretch.fromMs),
+        capacities: lot.capacities,
       }))
       return { lotId, stretches }
     })
@@ -196,7 +198,7 @@ export class SeriesAnswers {
 
   /** Stretches by number, of those whose single readings are needed. */
   async #fold(
-    stretches: readonly (Stretch & { capacity: number | undefined })[],
+    stretches: readonly (Stretch & { readonly capacities: readonly DatedCapacity[] })[],
     question: Measuring & { fromMs: number; toMs: number; edges: readonly number[]; signal: AbortSignal },
   ): Promise<Map<number, Folded>> {
     const { metrics, aggregates, quality, edges, toMs, signal } = question
@@ -211,7 +213,6 @@ export class SeriesAnswers {
       .filter(({ stretch }) => needsAll || (needsSums && stretch.deviceIds.length > 1))
     const folds = wanted.map(({ stretch, number }) => ({
       number,
-      capacity: stretch.capacity,
       fold: new StretchFold(stretch, edges, { keepsSamples }),
       stretch,
     }))
@@ -226,12 +227,17 @@ export class SeriesAnswers {
       for (const deviceId of one.stretch.deviceIds) {
         const known = ofDevice.get(deviceId) ?? []
         known.push(one)
+        // A device counts for one lot after the other, whatever these are called.
+        known.sort((a, b) => a.stretch.fromMs - b.stretch.fromMs)
         ofDevice.set(deviceId, known)
       }
     for await (const stored of this.#readingsOf(spans, { fromMs, toMs }, signal)) {
       const { timestampMs } = stored.reading
       const one = ofDevice.get(stored.deviceId)?.find(({ stretch }) => timestampMs < stretch.toMs)
-      if (one === undefined || (quality === 'good' && !isGood(stored, one.capacity, this.#options.stuck)))
+      if (
+        one === undefined ||
+        (quality === 'good' && !isGood(stored, one.stretch.capacities, this.#options.stuck))
+      )
         continue
       one.fold.add(stored)
     }
@@ -269,9 +275,10 @@ export class SeriesAnswers {
 /** A flag other than being late says that something may be wrong with the value. */
 function isGood(
   { deviceId, reading, receivedAtMs }: StoredReading,
-  capacity: number | undefined,
+  capacities: readonly DatedCapacity[],
   stuck: StuckWatch | undefined,
 ): boolean {
+  const capacity = capacityAt(capacities, reading.timestampMs)
   const isStuck = stuck?.isStuck(deviceId, reading.timestampMs) === true
   return flagsOf(reading, receivedAtMs, { capacity, isStuck }).every((flag) => flag === 'late')
 }

@@ -7,7 +7,7 @@ import { type Static, Type } from 'typebox'
 
 /**
  * Why readings are missing. `never_seen`: nothing ever came from the device; `device_offline`: it was not connected, and
- * took none as far as is known; `sensor_silent`: the reading is there, and says that its sensor was silent;
+ * what it counted meanwhile, if it did, has not come; `sensor_silent`: the reading is there, and says that its sensor was silent;
  * `outbox_limit`: the device let go of it before it could be sent; `not_yet_arrived`: it is on its way, or waits on the
  * device; `quarantined`: it came and can never be right; `unexplained`: nothing known accounts for it.
  */

@@ -8,7 +8,7 @@ import { Temporal } from 'temporal-polyfill'
 import { describe, expect, test } from 'vitest'
 import type { DeviceId, LotId } from '../../core/contract/device.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { aggregates } from '../../core/contract/query.ts'
+import { aggregates, type SeriesRow } from '../../core/contract/query.ts'
 import { Fleet } from '../../ingest/fleet.ts'
 import { Ledger } from '../../ingest/ledger.ts'
 import { Places } from '../../ingest/places.ts'
@@ -75,6 +75,10 @@ function answersOf(store: Store): SeriesAnswers {
     places.putLot({ lotId, name: lotId, capacities: [] })
     for (const deviceId of deviceIds) places.putAssignment({ deviceId, lotId, fromMs: 0, toMs: null })
   }
+  return answersOver(store, places)
+}
+
+function answersOver(store: Store, places: Places): SeriesAnswers {
   const now = Date.now
   const countTicks = createTickCounter()
   return new SeriesAnswers({
@@ -213,6 +217,74 @@ function suite(open: () => Promise<{ store: Store; close(): Promise<void> }>): v
       await close()
     }
   }, 60_000)
+
+  test('has a device in the lot it counted for then, and flags by the capacity that held then', async () => {
+    const { store, close } = await open()
+    try {
+      const dayMs = 24 * hourMs
+      const [startMs, movedMs] = [Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 2)]
+      const places = new Places()
+      const capacities = [
+        { fromMs: 0, capacity: 10 },
+        { fromMs: movedMs + 12 * hourMs, capacity: 100 },
+      ]
+      places.putLot({ lotId: 'before', name: 'Before', capacities: [] })
+      places.putLot({ lotId: 'after', name: 'After', capacities })
+      places.putAssignment({ deviceId: 'a', lotId: 'before', fromMs: 0, toMs: null })
+      places.putAssignment({ deviceId: 'a', lotId: 'after', fromMs: movedMs, toMs: null })
+      const counts = [
+        [startMs + hourMs, 5],
+        [movedMs + hourMs, 50],
+        [movedMs + 2 * hourMs, 7],
+        [movedMs + 13 * hourMs, 60],
+      ] as const
+      const readings = counts.map(([timestampMs, occupied]) => ({
+        deviceId: 'a' as DeviceId,
+        credentialId: 'c',
+        receivedAtMs: timestampMs,
+        epoch: undefined,
+        reading: { timestampMs, occupied },
+      }))
+      await store.commit({ readings, ledger: [], ends: [], quarantine: [], statuses: [], schedules: [] })
+      const question = {
+        among: { lots: undefined, devices: undefined, tags: undefined },
+        fromMs: startMs,
+        toMs: startMs + 2 * dayMs,
+        every: { count: 1, unit: 'd' },
+        metrics: undefined,
+        aggregates: ['max', 'p95', 'count'],
+        fill: 'null',
+      } as const
+      const asker = {
+        principal: { lots: undefined } as Partial<Principal> as Principal, // no more of it is looked at
+        zone: new Zone('UTC'),
+        signal: new AbortController().signal,
+      }
+      const rowsOf = async (quality: 'all' | 'good') =>
+        (await answersOver(store, places).series({ ...question, quality }, asker))
+          .rows as readonly SeriesRow[]
+
+      const all = await rowsOf('all')
+      const good = await rowsOf('good')
+
+      expect(all.map(({ lotId, max, count }) => [lotId, max, count])).toEqual([
+        ['after', null, 0],
+        ['after', 60, 3],
+        ['before', 5, 1],
+        ['before', null, 0],
+      ])
+      expect(all.map(({ p95 }) => p95)).toEqual([null, 59, 5, null])
+      // Fifty cars were more than the lot held then, sixty were not.
+      expect(good.map(({ max, count }) => [max, count])).toEqual([
+        [null, 0],
+        [60, 2],
+        [5, 1],
+        [null, 0],
+      ])
+    } finally {
+      await close()
+    }
+  })
 }
 
 describe('a series over DuckDB', () =>
