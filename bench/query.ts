@@ -19,7 +19,6 @@ import {
   minuteMs,
   occupiedOf,
 } from './kit/generated.ts'
-import { Latencies } from './kit/latencies.ts'
 import { type Contender, isPeerThere, startOurs, startPeer, writeAll } from './kit/stores.ts'
 
 const { values } = parseArgs({
@@ -198,7 +197,7 @@ async function times(
   question: Question,
   untilMs = Number.POSITIVE_INFINITY,
 ): Promise<Map<Contender, Times>> {
-  const latencies = new Map(contenders.map((contender) => [contender, new Latencies()]))
+  const latencies = new Map(contenders.map((contender) => [contender, [] as number[]]))
   for (const contender of contenders) {
     await contender.renew()
     await ask(contender, question, 0, untilMs)
@@ -206,13 +205,19 @@ async function times(
   for (let round = 1; round <= rounds; round++)
     // Who goes first changes, so that neither always meets the warmer machine.
     for (const contender of round % 2 === 0 ? contenders : [...contenders].reverse())
-      latencies.get(contender)?.add(await ask(contender, question, round, untilMs))
+      latencies.get(contender)?.push(await ask(contender, question, round, untilMs))
   return new Map(
     [...latencies].map(([contender, of]) => [
       contender,
-      { p50Ms: of.percentile(0.5), p95Ms: of.percentile(0.95) },
+      { p50Ms: quantile(of, 0.5), p95Ms: quantile(of, 0.95) },
     ]),
   )
+}
+
+/** The value that this share of them does not exceed. */
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN
 }
 
 /** Writes at a rate until it is stopped, on from the minutes that are there. @returns readings per second that it managed */
