@@ -3,7 +3,7 @@
  * itself. Which sensor it has is chosen by the front door.
  */
 import { existsSync } from 'node:fs'
-import { createTokenSource } from '../core/auth/token-source.ts'
+import type { TokenSource } from '../core/auth/token-source.ts'
 import type { Fetch } from '../core/auth/verifier.ts'
 import type { Epoch } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
@@ -29,6 +29,7 @@ import { createStatusReports, readHost, statusOf } from './status.ts'
 import { lineOf, stepsOf } from './steps.ts'
 import type { TimeSync } from './time-sync.ts'
 import { createTokenFile } from './token-file.ts'
+import { createTokens } from './tokens.ts'
 import { createUplink } from './uplink.ts'
 
 /** What all devices of this process share. */
@@ -290,34 +291,21 @@ function identityNow({ remote: { config }, deviceId, isAlone }: DeviceOptions): 
   return identity
 }
 
-function tokensOf(
-  { credential, broker }: Identity,
-  config: AgentConfig,
-  { boot, clock, log, random, fetchOf }: DeviceParts,
-) {
-  return createTokenSource({
-    credential,
-    audience: broker.audience,
-    fetch: fetchOf(credential.ca),
-    nowMs: clock.monotonicMs,
-    random,
-    parameters: config.parameters,
-    ...(config.tokenScope === undefined ? {} : { scope: config.tokenScope }),
-    kept: createTokenFile({
-      credentialFile: config.credentialFile,
-      request: [
-        credential.token_endpoint,
-        credential.client_id,
-        credential.credentialId,
-        broker.audience,
-        config.tokenScope,
-        config.tokenParameters,
-      ],
-      clock,
-      boot,
-      log,
-    }),
+function tokensOf(identity: Identity, config: AgentConfig, parts: DeviceParts): TokenSource {
+  const { credential, broker } = identity
+  const kept = createTokenFile({
+    ...parts,
+    credentialFile: config.credentialFile,
+    request: [
+      credential.token_endpoint,
+      credential.client_id,
+      credential.credentialId,
+      broker.audience,
+      config.tokenScope,
+      config.tokenParameters,
+    ],
   })
+  return createTokens(identity, config, parts, kept)
 }
 
 /** Of a file that is written when the credential is given, and not since; a clock that was set back knows no age. */

@@ -3,8 +3,6 @@
  * then put in its place. The old one goes on for a while on the other side, and for good when the new one is no good.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { createTokenSource } from '../core/auth/token-source.ts'
-import type { Fetch } from '../core/auth/verifier.ts'
 import type { CredentialFile } from '../core/contract/credential.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { Log } from '../core/runtime/log.ts'
@@ -13,12 +11,11 @@ import type { Clock } from './clock.ts'
 import type { AgentConfig } from './config.ts'
 import { enrol } from './enrolment.ts'
 import { type Identity, identityOf } from './identity.ts'
+import { createTokens, type TokenParts } from './tokens.ts'
 
-export interface RotationParts {
+export interface RotationParts extends TokenParts {
   readonly clock: Clock
   readonly boot: Boot
-  readonly random: () => number
-  readonly fetchOf: (ca: string | undefined) => Fetch
   readonly log: Log
 }
 
@@ -54,18 +51,6 @@ export function rotateCredential(
 }
 
 /** A token that nobody keeps: whether there is one is the question. @throws FleetError when there is none */
-export function tryCredential(
-  { credential, broker }: Identity,
-  config: AgentConfig,
-  { clock, random, fetchOf }: RotationParts,
-): Promise<unknown> {
-  return createTokenSource({
-    credential,
-    audience: broker.audience,
-    fetch: fetchOf(credential.ca),
-    nowMs: clock.monotonicMs,
-    random,
-    parameters: config.parameters,
-    ...(config.tokenScope === undefined ? {} : { scope: config.tokenScope }),
-  }).get()
+export function tryCredential(identity: Identity, config: AgentConfig, parts: TokenParts): Promise<unknown> {
+  return createTokens(identity, config, parts).get()
 }
