@@ -1,5 +1,6 @@
 /** A device without network, to be killed: keeps and settles as fast as it can, and says what is promised. */
 import { once } from 'node:events'
+import { ClassicLevel } from 'classic-level'
 import { enoughRoom, Outbox } from '../../../agent/outbox.ts'
 import { openOutboxStore } from '../../../agent/outbox-store.ts'
 import { type Epoch, parseEpoch } from '../../../core/contract/device.ts'
@@ -13,6 +14,16 @@ export type Said =
 
 /** Resolves when the word has left this process: a kill cannot take it back. */
 const say = (word: Said) => new Promise((said) => process.send?.(word, said))
+// The control that must lose: the same device, whose disk is never told to sync.
+if (process.argv[3] === 'unsynced') {
+  const batch: (this: unknown, operations: unknown, options: object) => unknown = ClassicLevel.prototype
+    .batch as never
+  Object.assign(ClassicLevel.prototype, {
+    batch(operations: unknown, options: object) {
+      return batch.call(this, operations, { ...options, sync: false })
+    },
+  })
+}
 const store = await openOutboxStore(process.argv[2] ?? '', {
   newEpoch: () => parseEpoch('9f0c3a77d1e2b465') as Epoch,
   previous: undefined,
