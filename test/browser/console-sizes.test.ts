@@ -70,7 +70,7 @@ describeWithCommand('chromium')('the console over fleets of any size', { timeout
       timeoutMs: 60_000,
     })
     await visit('/devices')
-    const table = seat.page.getByRole('table', { name: '' }).first()
+    const table = seat.page.locator('table').first()
     await table.waitFor()
     expect(await table.getAttribute('aria-rowcount')).toBe(String(many + 1))
     const inPage = () => seat.page.locator('tbody tr').count()
