@@ -38,8 +38,10 @@ export function createLane(parts: LaneParts): Lane {
     if (!uplink.isConnected || isStopped) return
     for (let message = outbox.take(); message !== undefined; message = outbox.take())
       uplink.send(message.id, message.payload)
-    const want = outbox.wants()
-    if (want === undefined || isLoading) return
+    // Asked only when it can be read: another question would make what is being read worthless, and a sensor that is
+    // quicker than the disk asks again each time.
+    const want = isLoading ? undefined : outbox.wants()
+    if (want === undefined) return
     isLoading = true
     store.load(want).then(
       (records) => {
