@@ -2,8 +2,7 @@
 import type { CredentialFile } from '../core/contract/credential.ts'
 import { type DeviceId, parseDeviceId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
-import { readCredentialFile } from '../core/runtime/credential.ts'
-import { requireTlsUrl } from '../core/runtime/tls-url.ts'
+import { readCredentialFile, requireTlsUrl } from '../core/runtime/fetch.ts'
 
 export interface Identity {
   readonly deviceId: DeviceId

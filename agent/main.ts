@@ -9,11 +9,10 @@ import { type Epoch, parseEpoch } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { ReplaySensor } from '../core/contract/fleet.ts'
 import { isZone } from '../core/contract/zone.ts'
-import { readCredentialFile } from '../core/runtime/credential.ts'
+import { createFetch, readCredentialFile } from '../core/runtime/fetch.ts'
 import { exitCodes, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog, type Log, type LogLevel } from '../core/runtime/log.ts'
 import packageFile from '../package.json' with { type: 'json' }
-import { createBoardFetch } from './board-fetch.ts'
 import { readBoot } from './boot.ts'
 import { createSystemClock } from './clock.ts'
 import { runCommand } from './command.ts'
@@ -383,7 +382,7 @@ function endProcess(): void {
 function createFetches(): (ca: string | undefined) => Fetch {
   const fetches = new Map<string | undefined, Fetch>()
   return (ca) => {
-    const fetch = fetches.get(ca) ?? createBoardFetch(ca === undefined ? {} : { ca })
+    const fetch = fetches.get(ca) ?? createFetch(ca === undefined ? {} : { ca })
     fetches.set(ca, fetch)
     return fetch
   }
@@ -406,7 +405,7 @@ function createSensor(options: AgentConfig['sensor'], parts: SensorParts): Senso
     log,
   }
   if (options.type === 'several') return createSeveral(options.rows, { ...parts, gauge })
-  if (options.type === 'http') return createHttpSensor({ ...gauge, ...options, fetch: createBoardFetch() })
+  if (options.type === 'http') return createHttpSensor({ ...gauge, ...options, fetch: createFetch() })
   if (options.type === 'exec')
     return createExecSensor({ ...gauge, ...createProgramParts(), command: options.command })
   const tz = options.tz ?? 'UTC'
@@ -462,12 +461,7 @@ function createSeveral(
             openExec({ ...gauge, ...program, command: row.command ?? [] }, clock.monotonicMs, signal),
         }
       case 'http': {
-        const options = {
-          ...gauge,
-          url: row.url ?? '',
-          pointer: row.pointer ?? '',
-          fetch: createBoardFetch(),
-        }
+        const options = { ...gauge, url: row.url ?? '', pointer: row.pointer ?? '', fetch: createFetch() }
         return { name, type, openGauge: ({ signal }) => openHttp(options, signal) }
       }
       case 'gpio': {

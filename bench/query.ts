@@ -296,9 +296,7 @@ try {
       )
   }
   const perSec = Number(values.rate ?? top / 2) || 20_000
-  for (const index of questionsOf(at).keys()) {
-    // Of what is there by now: the question before has had more written.
-    const question = questionsOf(at)[index] as Question // index is one of theirs
+  for (const question of questionsOf(at)) {
     const writing = writeOn(ours, perSec, at)
     await delay(1000)
     const untilMs = at.startMs + at.minutes * minuteMs

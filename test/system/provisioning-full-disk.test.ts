@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import type { IssuedCredential } from '../../core/contract/client.ts'
 import { audiences } from '../../core/contract/principal.ts'
-import { readCredentialFile } from '../../core/runtime/credential.ts'
+import { readCredentialFile } from '../../core/runtime/fetch.ts'
 import { eventually, makeDataDir, startProgram } from '../kit/program.ts'
 import { apiOf, startProvisioning } from '../kit/provisioning.ts'
 
