@@ -1,5 +1,5 @@
 /** A recording of car parks, a fleet of agents that plays it, and what the store holds of it afterwards. */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FleetFile, FleetProgress } from '../../core/contract/fleet.ts'
 import { eventually, type Program, startProgram } from './program.ts'
@@ -7,7 +7,7 @@ import type { System } from './system.ts'
 
 const carParksUsual = 12
 const stepMs = 5 * 60_000
-const rowsPerSec = 1500
+const rowsPerSecUsual = 1500
 
 export interface Recording {
   readonly file: string
@@ -21,7 +21,12 @@ export interface Recording {
   readonly lastsMs: number
 }
 
-export function record(folder: string, lastsMs: number, carParks = carParksUsual): Recording {
+export function record(
+  folder: string,
+  lastsMs: number,
+  carParks = carParksUsual,
+  rowsPerSec = rowsPerSecUsual,
+): Recording {
   const rowsEach = Math.ceil((rowsPerSec * lastsMs) / 1000 / carParks)
   const startMs = Date.UTC(2020, 0, 1)
   const lines = ['SystemCodeNumber,Capacity,Occupancy,LastUpdated']
@@ -46,15 +51,18 @@ export class Fleet {
   program: Program | undefined
   progress: FleetProgress | undefined
   readonly #file: string
+  readonly #nodeOptions: readonly string[]
   #reports = 0
 
-  constructor(file: string) {
+  constructor(file: string, nodeOptions: readonly string[]) {
     this.#file = file
+    this.#nodeOptions = nodeOptions
   }
 
   async start(): Promise<void> {
     this.program = await startProgram('agent', {
       args: ['fleet', this.#file],
+      nodeOptions: this.#nodeOptions,
       env: {
         LOT_AGENT_RECONNECT_MIN_MS: '50',
         LOT_AGENT_RECONNECT_MAX_MS: '400',
@@ -69,6 +77,15 @@ export class Fleet {
     })
   }
 
+  /** Kills it; it comes back and plays the rest as fast as it can. */
+  async hurry(): Promise<void> {
+    await this.program?.kill()
+    const { devices, ...file } = JSON.parse(readFileSync(this.#file, 'utf8')) as FleetFile // written below
+    const atOnce = devices.map((device) => ({ ...device, sensor: { ...device.sensor, speed: undefined } }))
+    writeFileSync(this.#file, JSON.stringify({ ...file, devices: atOnce }))
+    await this.start()
+  }
+
   /** Resolves when readings have been acknowledged after this moment, by what the fleet says of itself. */
   async acknowledgedMore(): Promise<void> {
     // What the next report says may be from before; what comes on top of it is not.
@@ -80,6 +97,17 @@ export class Fleet {
 }
 
 export async function startFleet(system: System, recording: Recording): Promise<Fleet> {
+  const fleet = await prepareFleet(system, recording)
+  await fleet.start()
+  return fleet
+}
+
+/** Registered, and not started yet. */
+export async function prepareFleet(
+  system: System,
+  recording: Recording,
+  nodeOptions: readonly string[] = [],
+): Promise<Fleet> {
   const devices: FleetFile['devices'] = []
   for (let park = 0; park < recording.carParks; park++) {
     const deviceId = `park-${park}`
@@ -106,9 +134,7 @@ export async function startFleet(system: System, recording: Recording): Promise<
   }
   const file = join(system.data, 'fleet.json')
   writeFileSync(file, JSON.stringify({ v: 1, devices } satisfies FleetFile))
-  const fleet = new Fleet(file)
-  await fleet.start()
-  return fleet
+  return new Fleet(file, nodeOptions)
 }
 
 /** What is amiss once every row is played and every outbox empty. */
