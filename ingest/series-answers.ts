@@ -73,19 +73,20 @@ export class SeriesAnswers {
     const metrics = question.metrics ?? ['occupied']
     const { windows, lots, report } = await this.#measure(question, { ...question, metrics }, asker)
     const { edges } = windows
+    const frames = framesOf(edges, asker.zone)
     const rows: SeriesRow[] = []
     for (const { lotId, stretches } of lots)
       for (const metric of metrics) {
         const found = lotWindows(stretches, edges, metric)
         for (const [i, window] of this.#filled(found, edges, fill).entries()) {
           if (fill === 'none' && window.count === 0) continue
-          rows.push({
-            lotId,
-            ...frameOf(edges, i, asker.zone),
-            ...(question.metrics === undefined ? {} : { metric }),
-            ...Object.fromEntries(aggregates.map((name) => [name, window[name]])),
-            ...('filled' in window ? { filled: window.filled } : {}),
-          })
+          const { start, end } = frames[i] ?? nowhere
+          // Member by member: there are as many rows as lots times windows, and spreading parts took a third of it all.
+          const row: { -readonly [Name in keyof SeriesRow]: SeriesRow[Name] } = { lotId, start, end }
+          if (question.metrics !== undefined) row.metric = metric
+          for (const name of aggregates) Object.assign(row, { [name]: window[name] })
+          if ('filled' in window) row.filled = window.filled
+          rows.push(row)
         }
       }
     return { rows, ...report, resolution: everyText(question.every) }
@@ -121,12 +122,9 @@ export class SeriesAnswers {
       { subjects, cells, edges: windows.edges, format: (atMs) => zone.format(atMs), signal },
       (subject, ofSubject) => accounts.add(subject, ofSubject),
     )
+    const frames = framesOf(windows.edges, zone)
     const rows = lots.flatMap(({ lotId }) =>
-      (accounts.of(lotId) ?? []).map((account, i) => ({
-        lotId,
-        ...frameOf(windows.edges, i, zone),
-        ...account,
-      })),
+      (accounts.of(lotId) ?? []).map((account, i) => ({ lotId, ...(frames[i] ?? nowhere), ...account })),
     )
     return { rows, ...report, resolution: everyText(question.every) }
   }
@@ -283,9 +281,18 @@ function isGood(
   return flagsOf(reading, receivedAtMs, { capacity, isStuck }).every((flag) => flag === 'late')
 }
 
-function frameOf(edges: readonly number[], i: number, zone: Zone): { start: string; end: string } {
-  const startMs = edges[i] ?? 0
-  return { start: zone.format(startMs), end: zone.format(edges[i + 1] ?? startMs) }
+interface Frame {
+  readonly start: string
+  readonly end: string
+}
+
+/** For an index that there is not. */
+const nowhere: Frame = { start: '', end: '' }
+
+/** Where each window starts and ends, as it is written: once for all rows. */
+function framesOf(edges: readonly number[], zone: Zone): Frame[] {
+  const texts = edges.map((atMs) => zone.format(atMs))
+  return texts.slice(0, -1).map((start, i) => ({ start, end: texts[i + 1] ?? start }))
 }
 
 function subjectsOf({ lotId, spans }: LotSpans): Subject[] {

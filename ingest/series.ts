@@ -107,6 +107,8 @@ function ofCapacity(part: Part, capacity: number, metric: 'free' | 'utilisation'
 }
 
 function combine(parts: readonly Part[]): LotWindow {
+  const [single] = parts
+  if (single !== undefined && parts.length === 1) return alone(single)
   const known = parts.filter((part): part is Part & { mean: number } => part.mean !== null)
   const lengthMs = known.reduce((sum, part) => sum + part.lengthMs, 0)
   const [only] = known
@@ -132,6 +134,12 @@ function combine(parts: readonly Part[]): LotWindow {
     ),
     count: parts.reduce((sum, part) => sum + part.count, 0),
   }
+}
+
+/** A window within one stretch, which most are: as it is. */
+function alone({ mean, sum, count, extremes }: Part): LotWindow {
+  const { min, max, first, last, samples } = extremes
+  return { mean, min, max, first, last, sum, p95: quantile(samples, 0.95), count }
 }
 
 /** Null where one is not there. */

@@ -25,5 +25,7 @@ export async function* ndjsonOf(pages: Pages, columns: readonly Column[]): Async
 }
 
 function lineOf(row: object, columns: readonly Column[]): string {
-  return JSON.stringify(Object.fromEntries(columns.map((column) => [column.name, cellOf(row, column)])))
+  const picked: Record<string, unknown> = {}
+  for (const column of columns) picked[column.name] = cellOf(row, column)
+  return JSON.stringify(picked)
 }
