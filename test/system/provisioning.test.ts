@@ -154,6 +154,7 @@ describe('provisioning', () => {
     expect(clients.map(({ oauthClientId }) => oauthClientId)).toEqual([
       'analyst',
       'broker',
+      'console',
       'ingest',
       'operator',
     ])
