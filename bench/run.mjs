@@ -28,6 +28,7 @@ if (!/^[a-z-]+$/.test(name) || !existsSync(entry)) {
   connect   CONNECTs per second, and memory of each    [--rounds 5] [--devices 10000] [--no-tls]
   revoke    how soon a revoked device is cut           [--connections 5000] [--revocations 1000]
   agent     what an agent costs a small board          [--rounds 5] [--seconds 60]
+  outbox    what a full outbox costs                   [--readings 1000000]
   feed      how soon an event reaches its followers    [--events 500] [--followers 10]
 `)
   process.exit(2)
