@@ -13,7 +13,7 @@ import { type DevicePublicKey, EnrolAnswer, type EnrolRequest } from '../core/co
 import { type ErrorCode, errorCodes, FleetError, isFleetError } from '../core/contract/errors.ts'
 import { fingerprintOf } from '../core/contract/fingerprint.ts'
 import { createBackoff } from '../core/runtime/backoff.ts'
-import { requireTlsUrl } from '../core/runtime/fetch.ts'
+import { requireTlsUrl } from '../core/runtime/tls-url.ts'
 import type { Boot } from './boot.ts'
 import { readKept, removeKept, writeKept } from './kept-file.ts'
 

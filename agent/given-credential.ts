@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { readCredentialFile } from '../core/runtime/fetch.ts'
+import { readCredentialFile } from '../core/runtime/credential.ts'
 import type { Log } from '../core/runtime/log.ts'
 import { writeKept } from './kept-file.ts'
 

@@ -2,7 +2,8 @@
 import type { CredentialFile } from '../core/contract/credential.ts'
 import { type DeviceId, parseDeviceId } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
-import { readCredentialFile, requireTlsUrl } from '../core/runtime/fetch.ts'
+import { readCredentialFile } from '../core/runtime/credential.ts'
+import { requireTlsUrl } from '../core/runtime/tls-url.ts'
 
 export interface Identity {
   readonly deviceId: DeviceId

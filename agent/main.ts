@@ -9,10 +9,11 @@ import { type Epoch, parseEpoch } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { ReplaySensor } from '../core/contract/fleet.ts'
 import { isZone } from '../core/contract/zone.ts'
-import { createFetch, readCredentialFile } from '../core/runtime/fetch.ts'
+import { readCredentialFile } from '../core/runtime/credential.ts'
 import { exitCodes, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog, type Log, type LogLevel } from '../core/runtime/log.ts'
 import packageFile from '../package.json' with { type: 'json' }
+import { createBoardFetch } from './board-fetch.ts'
 import { readBoot } from './boot.ts'
 import { createSystemClock } from './clock.ts'
 import { runCommand } from './command.ts'
@@ -382,7 +383,7 @@ function endProcess(): void {
 function createFetches(): (ca: string | undefined) => Fetch {
   const fetches = new Map<string | undefined, Fetch>()
   return (ca) => {
-    const fetch = fetches.get(ca) ?? createFetch(ca === undefined ? {} : { ca })
+    const fetch = fetches.get(ca) ?? createBoardFetch(ca === undefined ? {} : { ca })
     fetches.set(ca, fetch)
     return fetch
   }
@@ -405,7 +406,7 @@ function createSensor(options: AgentConfig['sensor'], parts: SensorParts): Senso
     log,
   }
   if (options.type === 'several') return createSeveral(options.rows, { ...parts, gauge })
-  if (options.type === 'http') return createHttpSensor({ ...gauge, ...options, fetch: createFetch() })
+  if (options.type === 'http') return createHttpSensor({ ...gauge, ...options, fetch: createBoardFetch() })
   if (options.type === 'exec')
     return createExecSensor({ ...gauge, ...createProgramParts(), command: options.command })
   const tz = options.tz ?? 'UTC'
@@ -461,7 +462,12 @@ function createSeveral(
             openExec({ ...gauge, ...program, command: row.command ?? [] }, clock.monotonicMs, signal),
         }
       case 'http': {
-        const options = { ...gauge, url: row.url ?? '', pointer: row.pointer ?? '', fetch: createFetch() }
+        const options = {
+          ...gauge,
+          url: row.url ?? '',
+          pointer: row.pointer ?? '',
+          fetch: createBoardFetch(),
+        }
         return { name, type, openGauge: ({ signal }) => openHttp(options, signal) }
       }
       case 'gpio': {

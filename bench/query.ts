@@ -296,7 +296,9 @@ try {
       )
   }
   const perSec = Number(values.rate ?? top / 2) || 20_000
-  for (const question of questionsOf(at)) {
+  for (const index of questionsOf(at).keys()) {
+    // Of what is there by now: the question before has had more written.
+    const question = questionsOf(at)[index] as Question // index is one of theirs
     const writing = writeOn(ours, perSec, at)
     await delay(1000)
     const untilMs = at.startMs + at.minutes * minuteMs

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
-import { readCredentialFile } from '../../core/runtime/fetch.ts'
+import { readCredentialFile } from '../../core/runtime/credential.ts'
 import type { Snapshot } from '../control.ts'
 import type { Device } from '../device.ts'
 import { type EnrolFile, parseEnrolFile } from '../enrol-file.ts'

@@ -54,17 +54,15 @@ export function useLoad<T>(
     if (key === undefined) return
     setState((before) => ({ ...before, value: undefined, problem: undefined }))
     void reload()
-    const timer =
-      everyMs === undefined
-        ? undefined
-        : setInterval(() => {
-            // One that takes longer than that is not begun anew, or it would never end.
-            if (document.visibilityState === 'visible' && running.current === undefined) void reload()
-          }, everyMs)
-    return () => {
-      clearInterval(timer)
-      running.current?.abort()
-    }
+    return () => running.current?.abort()
+  }, [key, reload])
+  useEffect(() => {
+    if (key === undefined || everyMs === undefined) return
+    const timer = setInterval(() => {
+      // One that takes longer than that is not begun anew, or it would never end.
+      if (document.visibilityState === 'visible' && running.current === undefined) void reload()
+    }, everyMs)
+    return () => clearInterval(timer)
   }, [key, everyMs, reload])
   return { ...state, reload }
 }

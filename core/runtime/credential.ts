@@ -1,11 +1,33 @@
-/** A program's own credential: provisioning writes it at its first start, which may be the same moment as ours. */
-import { existsSync } from 'node:fs'
+/** The credential file of a program or a device: read, checked, and waited for where provisioning writes it at its first start. */
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { CredentialFile } from '../contract/credential.ts'
-import { readCredentialFile } from './fetch.ts'
+import { Value } from 'typebox/value'
+import { CredentialFile } from '../contract/credential.ts'
+import { FleetError } from '../contract/errors.ts'
 import type { Log } from './log.ts'
 
 const lookMs = 50
+
+/**
+ * Reads a credential file.
+ * @throws FleetError `credential.invalid` when it is missing, not a credential, or readable by others (mode beyond 0600)
+ */
+export function readCredentialFile(path: string): CredentialFile {
+  let value: unknown
+  try {
+    if ((statSync(path).mode & 0o077) !== 0) throw new Error('others can read it; chmod 600')
+    value = JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    // What JSON.parse says quotes the text, which may be the secret.
+    const reason = error instanceof SyntaxError ? 'is not JSON' : (error as Error).message
+    throw new FleetError('credential.invalid', `${path}: ${reason}`)
+  }
+  if (Value.Check(CredentialFile, value)) return value
+  const faults = Value.Errors(CredentialFile, value).map(
+    (error) => `${path}${error.instancePath}: ${error.message}`,
+  )
+  throw new FleetError('credential.invalid', `${path} is not a credential file`, { faults })
+}
 
 /**
  * Reads a credential file, waiting for it to appear.

@@ -1,15 +1,11 @@
 /** HTTP for programs: `fetch` with a private certificate authority, JSON calls with a bearer token, and server-sent events that come back. */
-import { readFileSync, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createParser } from 'eventsource-parser'
-import { Value } from 'typebox/value'
 import { Agent, fetch as undiciFetch } from 'undici'
 import type { TokenSource } from '../auth/token-source.ts'
 import type { Fetch } from '../auth/verifier.ts'
-import { CredentialFile } from '../contract/credential.ts'
 import { type ErrorCode, errorCodes, FleetError } from '../contract/errors.ts'
 import { createBackoff } from './backoff.ts'
-import { isLoopback } from './loopback.ts'
 
 /** @param ca PEM; absent: the system's authorities */
 export function createFetch(options: { ca?: string } = {}): Fetch {
@@ -19,43 +15,6 @@ export function createFetch(options: { ca?: string } = {}): Fetch {
   })
   // undici's types are its own copies of the same web types.
   return (url, init) => undiciFetch(url, { ...(init as object), dispatcher }) as unknown as Promise<Response>
-}
-
-/** @throws FleetError `config.invalid` for plaintext beyond loopback that nobody asked for */
-export function requireTlsUrl(url: string, options: { setting: string; insecure: boolean }): URL {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  if (parsed === undefined)
-    throw new FleetError('config.invalid', 'not a URL', { faults: [`${options.setting}: is not a URL`] })
-  const isTls = parsed.protocol === 'https:' || parsed.protocol === 'mqtts:'
-  if (!isTls && !options.insecure && !isLoopback(parsed.hostname.replace(/^\[|\]$/g, ''))) {
-    throw new FleetError('config.invalid', 'plaintext beyond loopback', {
-      faults: [
-        `${options.setting}: ${parsed.protocol}//${parsed.host} is neither TLS nor loopback; set insecure: true to allow it`,
-      ],
-    })
-  }
-  return parsed
-}
-
-/**
- * Reads a credential file.
- * @throws FleetError `credential.invalid` when it is missing, not a credential, or readable by others (mode beyond 0600)
- */
-export function readCredentialFile(path: string): CredentialFile {
-  let value: unknown
-  try {
-    if ((statSync(path).mode & 0o077) !== 0) throw new Error('others can read it; chmod 600')
-    value = JSON.parse(readFileSync(path, 'utf8'))
-  } catch (error) {
-    // What JSON.parse says quotes the text, which may be the secret.
-    const reason = error instanceof SyntaxError ? 'is not JSON' : (error as Error).message
-    throw new FleetError('credential.invalid', `${path}: ${reason}`)
-  }
-  if (Value.Check(CredentialFile, value)) return value
-  const faults = Value.Errors(CredentialFile, value).map(
-    (error) => `${path}${error.instancePath}: ${error.message}`,
-  )
-  throw new FleetError('credential.invalid', `${path} is not a credential file`, { faults })
 }
 
 export interface ApiRequest {

@@ -6,7 +6,7 @@ import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { IssuedCredential } from '../../core/contract/client.ts'
 import { audiences } from '../../core/contract/principal.ts'
-import { readCredentialFile } from '../../core/runtime/fetch.ts'
+import { readCredentialFile } from '../../core/runtime/credential.ts'
 import { makeDataDir } from '../kit/program.ts'
 import { type Provisioning, startProvisioning, tokensOf } from '../kit/provisioning.ts'
 

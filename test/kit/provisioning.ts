@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { createTokenSource, type TokenSource } from '../../core/auth/token-source.ts'
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import { audiences } from '../../core/contract/principal.ts'
-import { type Api, createApi, createFetch, readCredentialFile } from '../../core/runtime/fetch.ts'
+import { readCredentialFile } from '../../core/runtime/credential.ts'
+import { type Api, createApi, createFetch } from '../../core/runtime/fetch.ts'
 import { type Program, startProgram } from './program.ts'
 
 export interface Provisioning {

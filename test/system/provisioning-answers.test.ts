@@ -5,6 +5,7 @@ import { Compile } from 'typebox/schema'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { IssuedCredential } from '../../core/contract/client.ts'
 import { audiences } from '../../core/contract/principal.ts'
+import { readCredentialFile } from '../../core/runtime/credential.ts'
 import { eventually, makeDataDir } from '../kit/program.ts'
 import { apiOf, type Provisioning, startProvisioning } from '../kit/provisioning.ts'
 
@@ -38,6 +39,12 @@ describe('the answers of provisioning', () => {
     await put('/v1/lots/north', { name: 'North', zone: 'Europe/London', capacities: [] })
     await post('/v1/devices', { deviceId: 'd1', lotId: 'north', tags: ['a'] })
     await put('/v1/devices/d1/config', { everySec: 60 })
+    const broker = apiOf(provisioning.url, readCredentialFile(join(data.path, 'services', 'broker.json')))
+    const connected = { deviceId: 'd1', connected: true, connectionId: 'c1', atMs: 1000 }
+    await broker.json('/v1/presence', {
+      method: 'POST',
+      body: { brokerId: 'b1', sentAtMs: 1000, presence: [connected] },
+    })
     const command = await post<{ commandId: string }>('/v1/devices/d1/commands', { name: 'ping' })
     known.commandId = command.commandId
     const { enrolKey } = await post<{ enrolKey: { enrolKeyId: string } }>('/v1/enrol-keys', { name: 'Key' })

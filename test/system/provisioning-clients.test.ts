@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Api, Client, CredentialRecord, IssuedCredential } from '../../core/contract/client.ts'
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import { audiences } from '../../core/contract/principal.ts'
-import { readCredentialFile } from '../../core/runtime/fetch.ts'
+import { readCredentialFile } from '../../core/runtime/credential.ts'
 import { eventually, freePort, makeDataDir } from '../kit/program.ts'
 import { apiOf, type Provisioning, startProvisioning, tokensOf } from '../kit/provisioning.ts'
 

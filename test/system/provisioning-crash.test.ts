@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import type { CredentialRecord } from '../../core/contract/client.ts'
 import type { Assignment, Device } from '../../core/contract/registry.ts'
-import { readCredentialFile } from '../../core/runtime/fetch.ts'
+import { readCredentialFile } from '../../core/runtime/credential.ts'
 import { makeDataDir } from '../kit/program.ts'
 import { type Provisioning, startProvisioning, tokensOf } from '../kit/provisioning.ts'
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import type { IssuedCredential } from '../../core/contract/client.ts'
 import { audiences } from '../../core/contract/principal.ts'
-import { readCredentialFile } from '../../core/runtime/fetch.ts'
+import { readCredentialFile } from '../../core/runtime/credential.ts'
 import { eventually, makeDataDir, startProgram } from '../kit/program.ts'
 import { apiOf, startProvisioning } from '../kit/provisioning.ts'
 
@@ -47,10 +47,12 @@ it('a full disk keeps changes out and tokens going, and nothing that was answere
   })().catch((error: unknown) => error)
   expect(refusal).toMatchObject({ code: 'store.unavailable' })
 
-  // Quotas go on in memory: their counts cannot be written, every second anew.
+  // Quotas go on in memory: their counts, or the decisions, cannot be written. What is small may still fit into the file.
   const saidBefore = program.lines.length
   expect(await askForToken()).toBe(200)
-  await eventually(() => program.lines.slice(saidBefore).some((line) => line.includes('"usage.lost"')))
+  await eventually(() =>
+    program.lines.slice(saidBefore).some((line) => /"(usage\.lost|decisions\.unwritten)"/.test(line)),
+  )
   expect(await askForToken()).toBe(200)
   expect(await program.stop()).toBe(0)
 

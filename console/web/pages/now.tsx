@@ -12,8 +12,10 @@ import { OccupancyBar, Sparkline } from '../parts/occupancy.tsx'
 import { type Point, trendOf, trendWords } from '../trend.ts'
 import { ago, clock, counted, number, parseTime } from '../words.ts'
 
-/** What only time changes, such as that a lot is stale. */
-const latestEveryMs = 15_000
+/** What only time changes, such as that a lot is stale; and all there is to know where there are too many lots to listen to. */
+const latestEveryMs = 10_000
+/** Each reading of every one of them comes to each page that is open. */
+const liveLotsMax = 200
 const historyEveryMs = 60_000
 /** Beyond that a search shows which. */
 const cardsMax = 120
@@ -23,10 +25,11 @@ export function NowPage() {
   const { query } = useLocation()
   const isKiosk = 'kiosk' in query
   const latest = useLoad('latest', (signal) => askLatest(api, signal), { everyMs: latestEveryMs })
-  useLive({}, () => void latest.reload())
   const [search, setSearch] = useState('')
   const [order, setOrder] = useState<'name' | 'full'>('name')
   const rows = latest.value?.rows ?? []
+  const isSmall = latest.value !== undefined && rows.length <= liveLotsMax
+  useLive(isSmall ? {} : undefined, () => void latest.reload())
   const shown = useMemo(() => chosen(rows, search, order), [rows, search, order])
   const lots = shown.map(({ lotId }) => lotId)
   const history = useLoad(

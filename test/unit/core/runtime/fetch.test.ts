@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTokenSource } from '../../../../core/auth/token-source.ts'
+import { readCredentialFile } from '../../../../core/runtime/credential.ts'
 import {
   type Api,
   createApi,
   createFetch,
   type EventStream,
   followEvents,
-  readCredentialFile,
-  requireTlsUrl,
 } from '../../../../core/runtime/fetch.ts'
+import { requireTlsUrl } from '../../../../core/runtime/tls-url.ts'
 import { eventually, makeDataDir } from '../../../kit/program.ts'
 import { type Answer, failureOf, json, type LocalServer, startServer } from '../kit.ts'
 
