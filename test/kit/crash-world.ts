@@ -18,11 +18,11 @@ export interface SentReading {
 
 /** Handovers of one day before the next has its turn: so most days are quiet, and what comes is late for one that may be closing. */
 const handoversPerTurn = 12
+export const handoversPerRound = handoversPerTurn * crashDayCount
 
 export function readingsOf(handover: number, device: number): SentReading[] {
-  const round = handoversPerTurn * crashDayCount
   const day = Math.floor(handover / handoversPerTurn) % crashDayCount
-  const turn = Math.floor(handover / round) * handoversPerTurn + (handover % handoversPerTurn)
+  const turn = Math.floor(handover / handoversPerRound) * handoversPerTurn + (handover % handoversPerTurn)
   return Array.from({ length: readingsPerMessage }, (_, i) => ({
     seq: handover * readingsPerMessage + i,
     timestampMs: firstMs + day * dayMs + (turn * readingsPerMessage + i) * 500,
