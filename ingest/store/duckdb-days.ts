@@ -2,9 +2,9 @@
  * Days as wholes in DuckDB: segments, rollups, and what is taken out of the table.
  *
  * The long part of closing a day (writing its file and its sums) is done beside the commits, from one snapshot, and is
- * of no account until a single row of `days` says so. That row is written between two commits: whatever was committed
- * since the snapshot has been noticed by then (`DayBook`), and the day is stale from the start. A kill leaves a file and
- * sums that no row names; the next closing of the day removes the sums, `sweep` the file.
+ * of no account until a single row of `days` says so. It begins and ends between two commits: whatever is committed
+ * after the beginning is noticed (`DayBook`), in the snapshot or not, and the day is stale from the start. A kill leaves
+ * a file and sums that no row names; the next closing of the day removes the sums, `sweep` the file.
  */
 import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -110,7 +110,8 @@ export function createDuckDBDays({
     const file = join(name.slice(0, 4), `${name}.${generation}.parquet`)
     const path = join(segmentsDir, file)
     await mkdir(dirname(path), { recursive: true })
-    book.begin(day)
+    // Between two commits: what one under way brings has been noted already, and the snapshot would not have it.
+    await writer.exclusive(async () => book.begin(day))
     try {
       const rows = await write(day, generation, `${path}.tmp`)
       const { bytes, sha256 } = await keep(`${path}.tmp`, path)

@@ -68,7 +68,8 @@ export function createInfluxDays(options: {
     isGone: () => false,
 
     async close(day) {
-      book.begin(day)
+      // Between two commits: what one under way brings has been noted already, and may not be in the sums.
+      await writer.exclusive(async () => book.begin(day))
       try {
         const rows = await sumUp(day)
         return await writer.exclusive(async () => {

@@ -193,6 +193,20 @@ describe('closing a day', () => {
     expect(isStale || rows === 5001).toBe(true)
   })
 
+  test('misses no reading of a commit that is under way when it begins', async () => {
+    await commit(stored(a, startMs, 1))
+    await store.days.close(day)
+
+    const late = Array.from({ length: 20_000 }, (_, i) => stored(a, startMs + i + 1, i))
+    const committing = commit(...late)
+    // The commit has taken its turn by now, and its transaction is open.
+    await new Promise(setImmediate)
+    const { rows, isStale } = await store.days.close(day)
+    await committing
+
+    expect(isStale || rows === 20_001).toBe(true)
+  })
+
   test('notices a segment that has gone, and writes it anew', async () => {
     await commit(stored(a, startMs, 1))
     const { file } = await store.days.close(day)

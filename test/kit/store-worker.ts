@@ -72,8 +72,7 @@ async function main(folder: string, from: number, isEarly: boolean): Promise<voi
       },
     },
     segmentsDir,
-    // Readings leave the table in the long proof alone: there a settled handover was seen lost, once, and that is open.
-    retentionDays: process.env.LOTWATCH_TEST_LONG === 'true' ? 30 : undefined,
+    retentionDays: 30,
     closesAfterHours: 36,
     now: () => lateNowMs,
     log: createLog({ program: 'worker', level: 'silent' }),
