@@ -3,7 +3,7 @@
  * the broker closes one. A process of its own.
  */
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, TLSSocket } from 'node:tls'
 import { generate } from 'mqtt-packet'
 
 export interface ConnectOrder {
@@ -76,7 +76,10 @@ process.once('message', (order: ConnectOrder) => {
     if (message.do !== 'stop') return
     isStopping = true
     // Reset: ports that linger would slow down the search for free ones in the next pass.
-    for (const socket of sockets) socket.resetAndDestroy()
+    for (const socket of sockets) {
+      if (socket instanceof TLSSocket) socket.destroy()
+      else socket.resetAndDestroy()
+    }
     setImmediate(() => process.exit(0))
   })
 })
