@@ -183,7 +183,8 @@ async function requestToken(options: TokenSourceOptions, wall: WallClock): Promi
       'the answer of the token endpoint lacks access_token or expires_in',
     )
   }
-  const lifeMs = expiresInSec * 1000
+  // `exp` is mostly in whole seconds, and then up to one earlier than `expires_in` says.
+  const lifeMs = Math.max(expiresInSec - 1, expiresInSec / 2) * 1000
   // Counted from before the request, so that time on the wire shortens the life and never lengthens it.
   return {
     token,

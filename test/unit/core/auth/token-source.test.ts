@@ -11,6 +11,8 @@ import { eventually } from '../../../kit/program.ts'
 import { failureOf, json, type LocalServer, startServer } from '../kit.ts'
 
 const lifeSec = 1000
+/** What of it is certain when an issuer cuts off fractions of a second. */
+const certainMs = (lifeSec - 1) * 1000
 const secret = `lotsec_${'a'.repeat(43)}_0123abcd`
 let server: LocalServer
 let clock: { nowMs: number }
@@ -152,13 +154,26 @@ describe('a token', () => {
     const startMs = clock.nowMs
     const tokens = source({ random: () => random })
     const { renewAtMs, expiresAtMs } = await tokens.get()
-    expect(expiresAtMs).toBe(startMs + lifeSec * 1000)
-    expect((renewAtMs - startMs) / (lifeSec * 1000)).toBeCloseTo(part, 4)
+    expect(expiresAtMs).toBe(startMs + certainMs)
+    expect((renewAtMs - startMs) / certainMs).toBeCloseTo(part, 4)
 
     clock.nowMs = renewAtMs - 1
     await expect(tokens.get()).resolves.toMatchObject({ token: 'token-1' })
     clock.nowMs = renewAtMs
     await expect(tokens.get()).resolves.toMatchObject({ token: 'token-2' })
+  })
+
+  it.each([
+    [5, 4000],
+    [1, 500],
+  ])('of %d s is good for %d ms: fractions of a second may be cut off its end', async (given, ms) => {
+    const startMs = clock.nowMs
+    server.answer = (_, response) =>
+      json(response, { access_token: 'brief', token_type: 'Bearer', expires_in: given })
+    await expect(source().get()).resolves.toMatchObject({
+      expiresAtMs: startMs + ms,
+      renewAtMs: startMs + ms * 0.7,
+    })
   })
 
   it('lives from before it was asked for, so that a slow answer shortens its life', async () => {
@@ -167,7 +182,7 @@ describe('a token', () => {
       clock.nowMs += 7000
       grant(asked, response)
     }
-    await expect(source().get()).resolves.toMatchObject({ expiresAtMs: startMs + lifeSec * 1000 })
+    await expect(source().get()).resolves.toMatchObject({ expiresAtMs: startMs + certainMs })
   })
 
   it('goes on being handed out while the issuer is away, until it expires', async () => {
