@@ -28,6 +28,11 @@ const nodeOptionsOf: Partial<Record<LocalProgram, readonly string[]>> = {
   provisioning: ['--max-semi-space-size=32'],
 }
 
+/** Statements of DuckDB each take a thread of the pool: with more of them ingest answers more questions at once. */
+const envOf: Partial<Record<LocalProgram, Readonly<Record<string, string>>>> = {
+  ingest: { UV_THREADPOOL_SIZE: '16' },
+}
+
 /**
  * Who may take how long to end, in this order; together less than the 5 s that an operator waits.
  * The fleet first, while there is somebody to acknowledge what is in flight.
@@ -99,7 +104,13 @@ class LocalSystem {
     const env = { ...source.env, ...wiringOf(source, places), LOTWATCH_DATA: this.#dataDir }
     const all = localPrograms.map((name) => {
       const file = join(programsDir, `${name}.mjs`)
-      const spec = { name, file, env, nodeOptions: nodeOptionsOf[name] ?? [], restarts: true }
+      const spec = {
+        name,
+        file,
+        env: { ...envOf[name], ...env },
+        nodeOptions: nodeOptionsOf[name] ?? [],
+        restarts: true,
+      }
       return this.#add(supervise(spec, this.#watcher(name))).ready
     })
     await Promise.all([...all, this.#startFleet(fleet)])

@@ -2,14 +2,16 @@
 import type { FastifyReply } from 'fastify'
 import { FleetError } from '../core/contract/errors.ts'
 
-/** Fires when the client has gone before its answer. */
-export function leavingOf(reply: FastifyReply): AbortSignal {
+/** Fires when the client has gone before its answer; has fired when it went while it was looked at. */
+export function leavingOf({ raw }: FastifyReply): AbortSignal {
   const leaving = new AbortController()
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished)
+  const leave = () => {
+    if (!raw.writableFinished)
       leaving.abort(
         new FleetError('request.invalid', 'the client has left', { safeDetail: 'the client has left' }),
       )
-  })
+  }
+  if (raw.closed) leave()
+  else raw.once('close', leave)
   return leaving.signal
 }

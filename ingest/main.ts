@@ -285,6 +285,8 @@ async function openStore(
       return openDuckDB({
         ...config,
         file: config.databaseFile,
+        // Nothing in here can change it: the pool is there before the first line of a program runs.
+        poolThreads: Number(process.env.UV_THREADPOOL_SIZE) || undefined,
         onFatal: crash,
         ...(cache && { recall: cache.recall }),
       })

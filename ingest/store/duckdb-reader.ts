@@ -1,12 +1,12 @@
-/** The reading side of the DuckDB store: a few connections of its own, so that questions do not wait for commits. */
-import { type DuckDBConnection, type DuckDBInstance, type DuckDBValue, listValue } from '@duckdb/node-api'
+/** The reading side of the DuckDB store: questions in SQL, and their rows in the words of the port. */
+import { type DuckDBValue, listValue } from '@duckdb/node-api'
 import type { DeviceId, Epoch } from '../../core/contract/device.ts'
 import type { Presence } from '../../core/contract/downlink.ts'
-import { FleetError } from '../../core/contract/errors.ts'
 import { lateMs, type QuarantineReason, type Reading } from '../../core/contract/reading.ts'
 import type { WindowRun } from '../windows.ts'
 import { type DayBook, dayMs, dayOf, type TimeRange, without } from './day-book.ts'
 import type { Names } from './duckdb-names.ts'
+import type { Ask, Row } from './duckdb-readers.ts'
 import { clocks, sensors } from './duckdb-schema.ts'
 import { asTableRows, tableColumns } from './duckdb-segments.ts'
 import { coverOf, cutSpans, grainOf, mergeWindows, type SpanPiece, type WindowPart } from './span-windows.ts'
@@ -20,15 +20,10 @@ import type {
   StoreReader,
 } from './store.ts'
 
-/** Questions that may wait for a connection; more are told to come back. */
-const waitingMax = 64
 /** Instants further apart than this are looked up apart: one look across months was measured to take seconds. */
 const sliceMs = 6 * 3600_000
 /** With more slices than this, one look at all that their devices have takes less than a look at each. */
 const slicesMax = 16
-
-type Row = readonly unknown[]
-type Ask = (sql: string, values: Record<string, DuckDBValue>, signal?: AbortSignal) => Promise<readonly Row[]>
 
 /** Scans of one question: what it leaves to readings is scattered at most over so many stretches of time. */
 const scansMax = 8
@@ -288,49 +283,6 @@ export function statusRow([deviceId, receivedAtMs, body, isChange]: Row): Device
     receivedAtMs: Number(receivedAtMs),
     body: String(body),
     ...(isChange === undefined ? {} : { history: isChange === true ? 'change' : 'beat' }),
-  }
-}
-
-/** A pool of connections as one way to ask. A question whose signal fires is interrupted. */
-export async function openReaders(
-  database: DuckDBInstance,
-  count: number,
-): Promise<{ ask: Ask; close(): void }> {
-  const all = await Promise.all(Array.from({ length: count }, () => database.connect()))
-  const idle = [...all]
-  const waiting: ((connection: DuckDBConnection) => void)[] = []
-
-  async function ask(
-    sql: string,
-    values: Record<string, DuckDBValue>,
-    signal?: AbortSignal,
-  ): Promise<readonly Row[]> {
-    if (idle.length === 0 && waiting.length >= waitingMax)
-      throw new FleetError('system.busy', 'too many questions at once', {
-        safeDetail: 'too many questions at once',
-      })
-    const connection = idle.pop() ?? (await new Promise<DuckDBConnection>((resolve) => waiting.push(resolve)))
-    const interrupt = () => connection.interrupt()
-    try {
-      signal?.throwIfAborted()
-      signal?.addEventListener('abort', interrupt, { once: true })
-      return (await connection.runAndReadAll(sql, values)).getRowsJS()
-    } catch (error) {
-      // Interrupted: the reason is the caller's, not the database's.
-      throw signal?.aborted === true ? signal.reason : error
-    } finally {
-      signal?.removeEventListener('abort', interrupt)
-      const next = waiting.shift()
-      if (next === undefined) idle.push(connection)
-      else next(connection)
-    }
-  }
-
-  return {
-    ask,
-    close() {
-      for (const connection of all) connection.closeSync()
-    },
   }
 }
 

@@ -15,7 +15,8 @@ import { DayBook, dayMs } from './day-book.ts'
 import { backUp, verifyTables } from './duckdb-backup.ts'
 import { createDuckDBDays } from './duckdb-days.ts'
 import { Names } from './duckdb-names.ts'
-import { createDuckDBReader, openReaders, statusRow } from './duckdb-reader.ts'
+import { createDuckDBReader, statusRow } from './duckdb-reader.ts'
+import { openReaders } from './duckdb-readers.ts'
 import { appendRows, bigint, outcomes, schema, schemaVersion, text } from './duckdb-schema.ts'
 import { DuckDBWriter } from './duckdb-writer.ts'
 import type { ClosedDay, Store } from './store.ts'
@@ -25,6 +26,11 @@ export interface DuckDBOptions {
   /** As DuckDB spells it: `1GB`. */
   readonly memoryMax: string
   readonly threads: number
+  /**
+   * Threads that Node has for what takes long (`UV_THREADPOOL_SIZE`). DuckDB's statements each take one until they are
+   * done: were all of them taken by questions, no commit would begin.
+   */
+  readonly poolThreads?: number | undefined
   readonly quarantinePerDeviceMax: number
   /** What the log in front of the file may grow to; folding 64 MB in takes about 50 ms and holds up one commit. */
   readonly checkpointThreshold?: string | undefined
@@ -40,8 +46,10 @@ export interface DuckDBOptions {
 }
 
 const checkpointThresholdDefault = '64MB'
-/** Analysts' questions answered at once. */
+/** Analysts' questions answered at once, at most. */
 const readersMax = 4
+/** Threads of libuv's pool that questions leave to commits, and to what is done with days and backups. */
+const threadsSpared = 2
 
 /** @throws FleetError `store.locked` when another process has the file, `file.invalid` when it is not ours to read */
 export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
@@ -64,7 +72,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
   const book = await loadBook()
   const writer = new DuckDBWriter({ ...options, connection, names, book })
   const parts = { names, book, segmentFile }
-  const readers = await openReaders(database, readersMax)
+  const readers = await openReaders(database, readersFor(options.poolThreads))
   const reader = createDuckDBReader((...question) => readers.ask(...question).catch(rethrow), parts)
   // Intake looks things up on a connection of its own: it never waits behind analysts.
   const ownReader = await openReaders(database, 1)
@@ -256,6 +264,11 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       database.closeSync()
     },
   }
+}
+
+/** @param poolThreads four, as Node has them, unless somebody says otherwise */
+export function readersFor(poolThreads = 4): number {
+  return Math.max(1, Math.min(readersMax, poolThreads - threadsSpared))
 }
 
 /**

@@ -1,0 +1,91 @@
+/**
+ * Connections for questions, so that these do not wait for commits: a few, and who finds none idle waits in order. A
+ * question whose client has left is interrupted, and one that still waits gives its place up.
+ */
+import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
+import { FleetError } from '../../core/contract/errors.ts'
+
+export type Row = readonly unknown[]
+
+export type Ask = (
+  sql: string,
+  values: Record<string, DuckDBValue>,
+  signal?: AbortSignal,
+) => Promise<readonly Row[]>
+
+export interface Readers {
+  /**
+   * @throws FleetError `system.busy` when too many wait; the signal's reason when that has fired; else what DuckDB throws
+   */
+  readonly ask: Ask
+  close(): void
+}
+
+/** Questions that may wait for a connection; more are told to come back. */
+const waitingMax = 64
+/** An interrupt that comes before DuckDB has begun with a question is forgotten by it, so it is said again. */
+const interruptAgainMs = 20
+
+export async function openReaders(database: DuckDBInstance, count: number): Promise<Readers> {
+  const all = await Promise.all(Array.from({ length: count }, () => database.connect()))
+  const idle = [...all]
+  const waiting = new Set<(connection: DuckDBConnection) => void>()
+
+  async function take(signal: AbortSignal | undefined): Promise<DuckDBConnection> {
+    const connection = idle.pop()
+    if (connection !== undefined) return connection
+    if (waiting.size >= waitingMax)
+      throw new FleetError('system.busy', 'too many questions at once', {
+        safeDetail: 'too many questions at once',
+      })
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        waiting.delete(onFree)
+        reject(signal?.reason)
+      }
+      const onFree = (freed: DuckDBConnection) => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve(freed)
+      }
+      waiting.add(onFree)
+      signal?.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
+  function giveBack(connection: DuckDBConnection): void {
+    const [next] = waiting
+    if (next === undefined) {
+      idle.push(connection)
+      return
+    }
+    waiting.delete(next)
+    next(connection)
+  }
+
+  return {
+    async ask(sql, values, signal) {
+      signal?.throwIfAborted()
+      const connection = await take(signal)
+      let again: ReturnType<typeof setInterval> | undefined
+      const interrupt = () => {
+        connection.interrupt()
+        again = setInterval(() => connection.interrupt(), interruptAgainMs)
+      }
+      signal?.addEventListener('abort', interrupt, { once: true })
+      try {
+        return (await connection.runAndReadAll(sql, values)).getRowsJS()
+      } catch (error) {
+        // Interrupted: the reason is the caller's, not the database's.
+        throw signal?.aborted === true ? signal.reason : error
+      } finally {
+        clearInterval(again)
+        signal?.removeEventListener('abort', interrupt)
+        giveBack(connection)
+      }
+    },
+
+    close() {
+      for (const connection of all) connection.closeSync()
+    },
+  }
+}
