@@ -179,6 +179,8 @@ export function createUplink(options: UplinkOptions): Uplink {
         () => undefined,
       )
       if (signal.aborted) return
+      // Before the question: a timer may be early by a fraction that has passed by the time of the answer.
+      const askedAtMs = clock.monotonicMs()
       const next = await tokens.get().catch((error: unknown) => {
         log.warn('token.not_renewed', { reason: reasonOf(error) })
         return undefined
@@ -186,9 +188,8 @@ export function createUplink(options: UplinkOptions): Uplink {
       if (signal.aborted) return
       if (next === undefined || next.token === token) {
         // Either the timer was early, or the issuer is away and the token is still good.
-        const nowMs = clock.monotonicMs()
-        const isEarly = next !== undefined && next.renewAtMs > nowMs
-        renewAtMs = isEarly ? next.renewAtMs : nowMs + renewRetryMs * (0.5 + options.random())
+        const isEarly = next !== undefined && next.renewAtMs > askedAtMs
+        renewAtMs = isEarly ? next.renewAtMs : askedAtMs + renewRetryMs * (0.5 + options.random())
         continue
       }
       if (options.broker.renewal === 'reconnect') return current.cut('renewal')

@@ -244,6 +244,25 @@ describe('uplink', () => {
     expect(settled).toEqual([])
   })
 
+  it('asks again at once when the timer was early by a moment that has passed since', async () => {
+    let nowMs = 999.9
+    let calls = 0
+    const held = { token: 'token-held', expiresAtMs: 2000, renewAtMs: 1000 }
+    const next = { token: 'token-next', expiresAtMs: 60_000, renewAtMs: 50_000 }
+    const tokens = {
+      async get() {
+        if (nowMs >= held.renewAtMs) return next
+        // The first call is that of CONNECT; the second comes a fraction too early.
+        if (++calls > 1) nowMs = held.renewAtMs
+        return held
+      },
+      invalidate: () => undefined,
+    }
+    start({ tokens, clock: { monotonicMs: () => nowMs } })
+    await eventually(() => broker.published.some(({ payload }) => payload === 'token-next'))
+    expect(broker.passwords).toEqual(['token-held'])
+  })
+
   it('renews by reconnecting elsewhere, and never shows the token to such a broker', async () => {
     issuer.stop()
     issuer = await startTestIssuer(1)
