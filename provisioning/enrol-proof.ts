@@ -10,8 +10,14 @@ import type { RegistryRepository, StoredKey } from './repository/repository.ts'
 export interface EnrolProofs {
   /** @returns undefined when the proof does not hold */
   ofNewKey(request: Pick<EnrolRequest, 'publicKey' | 'proof'>): Promise<NewKeyProof | undefined>
-  /** @returns the device that proved it has one of its keys, for this new key; undefined when it did not */
-  ofOldKey(previous: string, newThumbprint: string): Promise<string | undefined>
+  /** @returns undefined when nobody proved to have an old key, for this new one */
+  ofOldKey(previous: string, newThumbprint: string): Promise<OldKeyProof | undefined>
+}
+
+/** Held when it was looked at: whether the key still counts is to be asked where that cannot change any more. */
+export interface OldKeyProof {
+  readonly deviceId: string
+  readonly credentialId: string
 }
 
 /** A proof that holds, and was not used up yet: that costs a write, which strangers without any ground do not get. */
@@ -78,10 +84,10 @@ export function createEnrolProofs(options: {
       const keys = (access?.credentials ?? []).filter(
         (one): one is StoredKey => one.of === 'key' && (one.expiresAtMs === null || one.expiresAtMs > now()),
       )
-      for (const { publicKey, thumbprint } of keys) {
+      for (const { publicKey, thumbprint, credentialId } of keys) {
         const payload = await verified(previous, publicKey, { issuer: deviceId, subject: deviceId })
         if (payload === undefined || payload.jkt !== newThumbprint) continue
-        return (await isFirst(payload, thumbprint)) ? deviceId : undefined
+        return (await isFirst(payload, thumbprint)) ? { deviceId, credentialId } : undefined
       }
       return undefined
     },

@@ -245,7 +245,7 @@ function outlasts(other: CredentialRecord, one: CredentialRecord): boolean {
   return one.expiresAtMs !== null && other.expiresAtMs >= one.expiresAtMs
 }
 
-function isLive({ revokedAtMs, expiresAtMs }: CredentialRecord, nowMs: number): boolean {
+export function isLive({ revokedAtMs, expiresAtMs }: CredentialRecord, nowMs: number): boolean {
   return revokedAtMs === null && (expiresAtMs === null || expiresAtMs > nowMs)
 }
 

@@ -15,13 +15,13 @@ import { FleetError } from '../../core/contract/errors.ts'
 import { fingerprintOf } from '../../core/contract/fingerprint.ts'
 import type { Device } from '../../core/contract/registry.ts'
 import { nextState } from '../device.ts'
-import type { EnrolProofs } from '../enrol-proof.ts'
+import type { EnrolProofs, OldKeyProof } from '../enrol-proof.ts'
 import { keyFault, windowVerdict } from '../enrolment.ts'
 import { assign } from '../lots.ts'
 import type { Change, Decision, RegistryRepository, RegistryView } from '../repository/repository.ts'
 import { changesFor } from './boards.ts'
 import { type By, type Changes, conflict, invalid, notFound } from './changes.ts'
-import { type Credentials, recordOf, refuseKnownKey } from './credentials.ts'
+import { type Credentials, isLive, recordOf, refuseKnownKey } from './credentials.ts'
 import { deviceClient, refuseRetired, requireDevice, requireLot } from './devices.ts'
 
 export interface Enrolments {
@@ -74,11 +74,15 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
   async function groundsOf(
     view: RegistryView,
     request: EnrolRequest,
-    previousDeviceId: string | undefined,
+    previous: OldKeyProof | undefined,
   ): Promise<Grounds> {
     if (request.previous !== undefined) {
-      if (previousDeviceId === undefined) throw refused('the proof of the old key does not hold')
-      return { deviceId: previousDeviceId, hasOldKey: true, isPending: false }
+      if (previous === undefined) throw refused('the proof of the old key does not hold')
+      const { deviceId, credentialId } = previous
+      const held = await view.credentialsOf(deviceId)
+      if (!held.some((one) => one.credentialId === credentialId && isLive(one, now())))
+        throw refused('the old key was revoked, or has expired')
+      return { deviceId, hasOldKey: true, isPending: false }
     }
     if (request.key !== undefined) return groundsByKey(view, request, request.key)
     if (request.deviceId === undefined) throw refused('there is no key, no old key and no device')
@@ -191,12 +195,12 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
     view: RegistryView,
     request: EnrolRequest,
     thumbprint: string,
-    previousDeviceId: string | undefined,
+    previous: OldKeyProof | undefined,
   ): Promise<Decision<EnrolAnswer>> {
     const known = await view.findEnrolmentByKey(thumbprint)
     const again = known === undefined ? undefined : await answerAgain(view, known, thumbprint)
     if (again !== undefined) return { answer: again }
-    const grounds = await groundsOf(view, request, previousDeviceId)
+    const grounds = await groundsOf(view, request, previous)
     const { deviceId, enrolKey, isPending } = grounds
     const createdAtMs = now()
     const enrolment: Enrolment = {
