@@ -1,5 +1,5 @@
 /** The HTTP face of ingest. */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FleetError } from '../core/contract/errors.ts'
 import { handoverBytesMax, handoverMediaType } from '../core/contract/handover.ts'
 import type { Door } from '../core/runtime/door.ts'
@@ -14,13 +14,11 @@ export function addIntakeRoutes(
     { parseAs: 'buffer', bodyLimit: handoverBytesMax },
     (_request, body, done) => done(null, body),
   )
+  const admit = async (request: FastifyRequest) => void (await door.admit(request, 'write:readings'))
   server.post(
     '/v1/readings',
-    {
-      bodyLimit: handoverBytesMax,
-      // Before the body is read: a stranger's megabytes are not taken in.
-      onRequest: async (request) => void (await door.admit(request, 'write:readings')),
-    },
+    // Before the body is read: a stranger's megabytes are not taken in. And behind it: it may take a minute to come.
+    { bodyLimit: handoverBytesMax, onRequest: admit, preHandler: admit },
     async (request) => ({ verdicts: await intake.take(framesOf(request.body)) }),
   )
 }

@@ -39,12 +39,17 @@ export interface ImportSummary {
 export interface Imports {
   /**
    * @param rows in order; read as fast as verdicts are taken
+   * @param options `mayGoOn` is asked before each commit, and ends all of it by throwing
    * @returns a verdict for each row, in order, and the summary last
    */
   run(
     by: By,
     rows: AsyncIterable<ImportRow>,
-    options: { readonly dryRun: boolean; readonly issue: ImportIssue },
+    options: {
+      readonly dryRun: boolean
+      readonly issue: ImportIssue
+      readonly mayGoOn: () => Promise<void>
+    },
   ): AsyncGenerator<ImportVerdict | ImportSummary>
 }
 
@@ -214,6 +219,7 @@ export function createImports(options: ImportsOptions): Imports {
       const summary = { created: 0, unchanged: 0, errors: 0 }
       let waiting: Judged[] = []
       const settle = async () => {
+        await terms.mayGoOn()
         const verdicts = await verdictsOn({ actor }, waiting, terms, lots)
         waiting = []
         for (const { verdict } of verdicts) summary[verdict === 'error' ? 'errors' : verdict]++

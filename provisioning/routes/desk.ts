@@ -23,6 +23,7 @@ declare module 'fastify' {
 /** Route options; `config` is what the API's description says of the door. */
 export interface Door {
   readonly onRequest: (request: FastifyRequest) => Promise<void>
+  readonly preHandler: (request: FastifyRequest) => Promise<void>
   readonly config: { readonly scopes: readonly ProvisioningScope[] }
 }
 
@@ -31,6 +32,8 @@ export interface Desk {
   needs(scope: ProvisioningScope): Door
   /** Lets in whoever has a token for this audience. */
   readonly needsToken: Door
+  /** For what takes its time: asked again. @throws FleetError kind `refused` when its access was taken away meanwhile */
+  requireStill(request: FastifyRequest): Promise<void>
   principalOf(request: FastifyRequest): Principal
   /** The caller, with `If-Match` and `Idempotency-Key`. @throws FleetError `request.invalid` for an unusable key */
   byOf(request: FastifyRequest): By
@@ -44,15 +47,23 @@ export function createDesk(access: () => Access): Desk {
     if (principal === undefined) throw new Error('a route without a door')
     return principal
   }
+  const requireStill = async (request: FastifyRequest) => {
+    await access().admit(request, undefined)
+  }
   const door = (scope: ProvisioningScope | undefined): Door => ({
     onRequest: async (request) => {
       principals.set(request, await access().admit(request, scope))
+    },
+    // A body may take a minute to come.
+    preHandler: async (request) => {
+      if (request.body !== undefined) await requireStill(request)
     },
     config: { scopes: scope === undefined ? [] : [scope] },
   })
   return {
     needs: door,
     needsToken: door(undefined),
+    requireStill,
     principalOf,
     byOf(request) {
       const key = headerOf(request, 'idempotency-key')

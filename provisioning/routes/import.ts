@@ -45,7 +45,8 @@ export function registerImportRoutes(
       },
       async (request, reply) => {
         const rows = await readRows(request.body)
-        const lines = parts().registry.imports.run(desk.byOf(request), rows, request.query)
+        const mayGoOn = () => desk.requireStill(request)
+        const lines = parts().registry.imports.run(desk.byOf(request), rows, { ...request.query, mayGoOn })
         void reply.header('content-type', 'application/x-ndjson').header('cache-control', 'no-store')
         return reply.send(Readable.from(inText(lines), { objectMode: true }))
       },

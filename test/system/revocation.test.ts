@@ -1,8 +1,12 @@
 /** Every way in which access is taken away, on the running system: gone within a second, for sockets and for tokens. */
+import { once } from 'node:events'
+import { type IncomingMessage, request as startRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { IssuedCredential } from '../../core/contract/client.ts'
 import type { CredentialFile } from '../../core/contract/credential.ts'
+import { handoverMediaType } from '../../core/contract/handover.ts'
 import { audiences } from '../../core/contract/principal.ts'
+import { handoverOf } from '../kit/handover.ts'
 import { RawClient } from '../kit/mqtt.ts'
 import { eventually } from '../kit/program.ts'
 import { System } from '../kit/system.ts'
@@ -170,4 +174,83 @@ describe('access that is taken away is gone within a second', () => {
 
     await eventually(async () => (await ask()) === 401, within, 5)
   })
+
+  /** Sends all of a request but its last byte. @returns sends that, and tells the status of the answer */
+  async function begin(
+    url: string,
+    { token, type, body }: { token: string; type: string; body: Uint8Array },
+  ): Promise<() => Promise<number | undefined>> {
+    const headers = {
+      authorization: `Bearer ${token}`,
+      'content-type': type,
+      'content-length': body.length,
+    }
+    const sending = startRequest(url, { method: 'POST', headers })
+    const answered = once(sending, 'response') as Promise<[IncomingMessage]>
+    await new Promise((resolve) => sending.write(body.subarray(0, -1), resolve))
+    return async () => {
+      sending.end(body.subarray(-1))
+      const [answer] = await answered
+      answer.resume()
+      return answer.statusCode
+    }
+  }
+
+  it.each([
+    {
+      at: 'provisioning',
+      audience: audiences.provisioning,
+      scope: 'manage:devices',
+      path: '/v1/devices',
+      type: 'application/json',
+      bodyOf: (id: string) => Buffer.from(JSON.stringify({ deviceId: id })),
+      done: 201,
+    },
+    {
+      at: 'provisioning, for many devices',
+      audience: audiences.provisioning,
+      scope: 'manage:devices',
+      path: '/v1/devices/import',
+      type: 'text/csv',
+      bodyOf: (id: string) => Buffer.from(`device\n${id}\n`),
+      done: 200,
+    },
+    {
+      at: 'ingest',
+      audience: audiences.ingest,
+      scope: 'write:readings',
+      path: '/v1/readings',
+      type: handoverMediaType,
+      bodyOf: (deviceId: string) => handoverOf([{ deviceId, payload: { v: 1, readings: [] } }]),
+      done: 200,
+    },
+  ])(
+    'from who had begun a request before: $at',
+    async ({ at, audience, scope, path, type, bodyOf, done }) => {
+      const id = `began-${at.replaceAll(/\W/g, '-')}`
+      const { credential } = await system.registry.json<IssuedCredential>(
+        '/v1/clients',
+        post({ oauthClientId: id, kind: 'service', grants: [{ audience, scopes: [scope] }] }),
+      )
+      const { token } = await system.tokensOf(credential, audience).get()
+      const base = audience === audiences.ingest ? system.ingestUrl : system.issuer
+      const isGone = async () => {
+        const answer = await fetch(base + path, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${token}`, 'content-type': type },
+          body: bodyOf(`${id}-gone`) as Uint8Array<ArrayBuffer>,
+        })
+        return answer.status === 401
+      }
+      const request = (name: string) => begin(base + path, { token, type, body: bodyOf(`${id}-${name}`) })
+      const finishBefore = await request('before')
+      expect(await finishBefore()).toBe(done)
+
+      const finish = await request('after')
+      await system.registry.json(`/v1/clients/${id}`, del)
+      await eventually(isGone, within, 5)
+
+      expect(await finish()).toBe(401)
+    },
+  )
 })
