@@ -10,7 +10,7 @@ import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { lateMs } from '../../core/contract/reading.ts'
-import { type FileSum, sumOf, syncToDisk } from '../../core/runtime/file-sum.ts'
+import { sumOf, syncToDisk } from '../../core/runtime/file-sum.ts'
 import { type DayBook, dayMs, type TimeRange, without } from './day-book.ts'
 import {
   asSegmentRows,
@@ -27,8 +27,8 @@ import type { ClosedDay, Days } from './store.ts'
 export interface DuckDBDaysOptions {
   /** Of its own: what it does takes long. */
   readonly connection: DuckDBConnection
-  /** Another one: who asks does not wait until a day is closed. */
-  readonly snapshotConnection: DuckDBConnection
+  /** One more, for each snapshot: who asks does not wait until a day is closed. */
+  readonly connect: () => Promise<DuckDBConnection>
   readonly writer: DuckDBWriter
   readonly book: DayBook
   readonly segmentsDir: string
@@ -38,10 +38,12 @@ export interface DuckDBDaysOptions {
 
 /** A file that no row names is left alone for so long: somebody may be reading the segment before. */
 const leftoverMs = dayMs
+/** Of its checksum in the name of a segment: enough to be the only one. */
+const sumLength = 16
 
 export function createDuckDBDays({
   connection,
-  snapshotConnection,
+  connect,
   writer,
   book,
   segmentsDir,
@@ -106,15 +108,18 @@ export function createDuckDBDays({
   async function close(day: number): Promise<ClosedDay> {
     const before = book.get(day)
     const generation = (before?.generation ?? 0) + 1
-    const name = new Date(day * dayMs).toISOString().slice(0, 10)
-    const file = join(name.slice(0, 4), `${name}.${generation}.parquet`)
-    const path = join(segmentsDir, file)
-    await mkdir(dirname(path), { recursive: true })
+    const date = new Date(day * dayMs).toISOString().slice(0, 10)
+    const year = date.slice(0, 4)
+    const temporary = join(segmentsDir, year, `${date}.${generation}.tmp`)
+    await mkdir(dirname(temporary), { recursive: true })
     // Between two commits: what one under way brings has been noted already, and the snapshot would not have it.
     await writer.exclusive(async () => book.begin(day))
     try {
-      const rows = await write(day, generation, `${path}.tmp`)
-      const { bytes, sha256 } = await keep(`${path}.tmp`, path)
+      const rows = await write(day, generation, temporary)
+      const { bytes, sha256 } = await sumOf(temporary)
+      // By its content: after a restore a generation is counted anew, and the archive has another by its number.
+      const file = join(year, `${date}.${generation}-${sha256.slice(0, sumLength)}.parquet`)
+      await keep(temporary, join(segmentsDir, file))
       return await writer.exclusive(async (save) => {
         const isTouched = book.end(day)
         // The table has only what came late, and may have more by now: the next closing takes it all.
@@ -166,26 +171,27 @@ export function createDuckDBDays({
     },
 
     async snapshot(file) {
-      let segments: readonly ClosedDay[] = []
-      await writer.exclusive(async () => {
-        segments = book.closed.filter(
-          ({ kept, isStale }) => kept === 'segment' || (kept === 'table' && !isStale),
-        )
-        await snapshotConnection.run('BEGIN')
-        // The snapshot is taken by the first look at the database, not by BEGIN.
-        await snapshotConnection.run('SELECT * FROM meta')
-      })
-      const held = segments.filter(({ kept }) => kept === 'table').map(({ day }) => rangeOf(day))
-      const always = { fromMs: Number.MIN_SAFE_INTEGER, toMs: Number.MAX_SAFE_INTEGER }
-      const ranges = without(always, held).map((range) => `(${within(range)})`)
+      const own = await connect()
       try {
-        await snapshotConnection.run(
+        let segments: readonly ClosedDay[] = []
+        await writer.exclusive(async () => {
+          segments = book.closed.filter(
+            ({ kept, isStale }) => kept === 'segment' || (kept === 'table' && !isStale),
+          )
+          await own.run('BEGIN')
+          // The snapshot is taken by the first look at the database, not by BEGIN.
+          await own.run('SELECT * FROM meta')
+        })
+        const held = segments.filter(({ kept }) => kept === 'table').map(({ day }) => rangeOf(day))
+        const always = { fromMs: Number.MIN_SAFE_INTEGER, toMs: Number.MAX_SAFE_INTEGER }
+        const ranges = without(always, held).map((range) => `(${within(range)})`)
+        await own.run(
           `COPY (${asSegmentRows('readings', ranges.join(' OR '))}) TO ${quoted(file)} ${parquetOptions}`,
         )
+        return segments.filter(({ rows }) => rows > 0)
       } finally {
-        await snapshotConnection.run('ROLLBACK').catch(() => undefined) // a fault has rolled back already
+        own.closeSync() // ends its transaction, too
       }
-      return segments.filter(({ rows }) => rows > 0)
     },
 
     segmentFile,
@@ -213,11 +219,9 @@ function within({ fromMs, toMs }: TimeRange): string {
   return `r.timestamp_ms >= ${fromMs} AND r.timestamp_ms < ${toMs}`
 }
 
-/** Gives a file its name once it is on disk, and learns its size and checksum on the way. */
-async function keep(temporary: string, path: string): Promise<FileSum> {
-  const sum = await sumOf(temporary)
+/** Gives a file its name once it is on disk. */
+async function keep(temporary: string, path: string): Promise<void> {
   await syncToDisk(temporary)
   await rename(temporary, path)
   await syncToDisk(dirname(path))
-  return sum
 }

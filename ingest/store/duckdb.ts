@@ -78,11 +78,10 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
   const ownReader = await openReaders(database, 1)
   const { lookup } = createDuckDBReader((...question) => ownReader.ask(...question).catch(rethrow), parts)
   const daysConnection = await database.connect()
-  const snapshotConnection = await database.connect()
   const { segmentsDir } = options
   const days = createDuckDBDays({
     connection: daysConnection,
-    snapshotConnection,
+    connect: () => database.connect(),
     writer,
     book,
     segmentsDir,
@@ -259,7 +258,6 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       ownReader.close()
       placesConnection.closeSync()
       daysConnection.closeSync()
-      snapshotConnection.closeSync()
       connection.closeSync()
       database.closeSync()
     },

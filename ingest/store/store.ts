@@ -180,7 +180,7 @@ export interface ClosedDay {
   readonly kept: 'table' | 'segment' | 'nothing'
 }
 
-/** Days as wholes: what is done with them when they are over. One call at a time. */
+/** Days as wholes: what is done with them when they are over. What changes them is asked one after the other, the rest at any time. */
 export interface Days {
   /** Whether closed days have files; if not, nothing but sums is made of them. */
   readonly hasSegments: boolean

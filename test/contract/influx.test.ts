@@ -28,6 +28,7 @@ import { makeDataDir } from '../kit/program.ts'
 const a = 'a' as DeviceId
 const epoch = '9f0c3a77d1e2b465' as Epoch
 const stored = 'stored' as const
+const isLong = process.env.LOTWATCH_TEST_LONG === 'true'
 const isWrite = (body: string, measurement: string) => body.startsWith(`${measurement},`)
 
 describeWithCommand('influxd')('a store in InfluxDB', () => {
@@ -217,44 +218,53 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     folder.remove()
   })
 
-  test('sums from closed days are those of DuckDB from readings, whatever comes late and whatever is asked', async () => {
-    await fc.assert(
-      fc.asyncProperty(dayWorlds, async ({ early, late, closed, closedAgain, every, tz, cuts, shiftMs }) => {
-        const options = influxOptions(influx.url, await influx.createDatabase())
-        let others = await openInflux({ ...options, quarantinePerDeviceMax: 1 })
-        const duck = await openDuckDB({
-          file: ':memory:',
-          segmentsDir: '/nowhere',
-          memoryMax: '200MB',
-          threads: 1,
-          quarantinePerDeviceMax: 1,
-        })
-        const known = new Set(early.map(({ deviceId, reading }) => `${deviceId}${reading.timestampMs}`))
-        const after = late.filter(({ deviceId, reading }) => !known.has(`${deviceId}${reading.timestampMs}`))
-        await duck.commit({ ...batch([...early, ...after], 0), ledger: [] })
-        await others.commit({ ...batch(early, 0), ledger: [] })
-        for (const i of closed) await others.days?.close(firstDay + i)
-        // What is known of days is in the database.
-        await others.close()
-        others = await openInflux({ ...options, quarantinePerDeviceMax: 1 })
-        await others.commit({ ...batch(after, 0), ledger: [] })
-        for (const i of closedAgain) await others.days?.close(firstDay + i)
-        const fromMs = firstDay * dayMs + shiftMs
-        const toMs = (firstDay + 5) * dayMs - shiftMs
-        const unit = every.slice(-1) as 'm' | 'h' | 'd' | 'w' // from the list below
-        const question = { fromMs, toMs, every: { count: Number(every.slice(0, -1)), unit } }
-        const windows = windowsOf({ ...question, zone: new Zone(tz) }, 100_000)
-        const ask = async (one: Store) =>
-          (await one.windows(cuts, windows?.runs ?? [], toMs)).toSorted(
-            (x, y) => x.span - y.span || x.window - y.window,
-          )
-        expect(await ask(others)).toEqual(await ask(duck))
-        await others.close()
-        await duck.close()
-      }),
-      { numRuns: process.env.LOTWATCH_TEST_LONG === 'true' ? 500 : 12 },
-    )
-  }, 300_000)
+  test(
+    'sums from closed days are those of DuckDB from readings, whatever comes late and whatever is asked',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          dayWorlds,
+          async ({ early, late, closed, closedAgain, every, tz, cuts, shiftMs }) => {
+            const options = influxOptions(influx.url, await influx.createDatabase())
+            let others = await openInflux({ ...options, quarantinePerDeviceMax: 1 })
+            const duck = await openDuckDB({
+              file: ':memory:',
+              segmentsDir: '/nowhere',
+              memoryMax: '200MB',
+              threads: 1,
+              quarantinePerDeviceMax: 1,
+            })
+            const known = new Set(early.map(({ deviceId, reading }) => `${deviceId}${reading.timestampMs}`))
+            const after = late.filter(
+              ({ deviceId, reading }) => !known.has(`${deviceId}${reading.timestampMs}`),
+            )
+            await duck.commit({ ...batch([...early, ...after], 0), ledger: [] })
+            await others.commit({ ...batch(early, 0), ledger: [] })
+            for (const i of closed) await others.days?.close(firstDay + i)
+            // What is known of days is in the database.
+            await others.close()
+            others = await openInflux({ ...options, quarantinePerDeviceMax: 1 })
+            await others.commit({ ...batch(after, 0), ledger: [] })
+            for (const i of closedAgain) await others.days?.close(firstDay + i)
+            const fromMs = firstDay * dayMs + shiftMs
+            const toMs = (firstDay + 5) * dayMs - shiftMs
+            const unit = every.slice(-1) as 'm' | 'h' | 'd' | 'w' // from the list below
+            const question = { fromMs, toMs, every: { count: Number(every.slice(0, -1)), unit } }
+            const windows = windowsOf({ ...question, zone: new Zone(tz) }, 100_000)
+            const ask = async (one: Store) =>
+              (await one.windows(cuts, windows?.runs ?? [], toMs)).toSorted(
+                (x, y) => x.span - y.span || x.window - y.window,
+              )
+            expect(await ask(others)).toEqual(await ask(duck))
+            await others.close()
+            await duck.close()
+          },
+        ),
+        { numRuns: isLong ? 500 : 12 },
+      )
+    },
+    isLong ? 3600_000 : 300_000,
+  )
 
   test('notes a day with the next batch where the first could not be', async () => {
     proxy.decide((_request, body) => (body.startsWith('days ') ? 500 : 'pass'))

@@ -1,18 +1,27 @@
 /** Days that are closed, archived and taken out of the table, with the real ingest. */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Answer, QuarantineRow, ReadingRow, SeriesRow } from '../../core/contract/query.ts'
 import { s3Keys, startBucket } from '../kit/archives.ts'
 import { handoverOf, postHandover } from '../kit/handover.ts'
 import { type IngestUnderTest, startIngest } from '../kit/ingest.ts'
-import { eventually } from '../kit/program.ts'
+import { runLotctl } from '../kit/lotctl.ts'
+import { eventually, makeDataDir } from '../kit/program.ts'
 
 const epoch = '9f0c3a77d1e2b465'
 const dayMs = 86_400_000
 const startMs = Date.UTC(2025, 2, 1)
 const lots = [{ lotId: 'north', name: 'North', capacities: [] }]
 const assignments = [{ deviceId: 'n1', lotId: 'north', fromMs: 0, toMs: null }]
+
+/** Files in the folder of an archive, by name. */
+function archived(folder: string): Map<string, Buffer> {
+  const names = readdirSync(folder, { recursive: true }).map(String)
+  return new Map(
+    names.filter((name) => name.endsWith('.parquet')).map((name) => [name, readFileSync(join(folder, name))]),
+  )
+}
 
 let ingest: IngestUnderTest
 afterEach(() => ingest.stop())
@@ -29,6 +38,9 @@ async function rowsOf<Row>(path: string): Promise<readonly Row[]> {
 }
 
 const said = (event: string) => ingest.program().lines.filter((line) => line.includes(`"${event}"`)).length
+/** Day and generation of segments, in order. */
+const daysIn = (names: Iterable<string>) =>
+  [...names].map((name) => name.replace(/^2025\/(.*)-[0-9a-f]{16}\.parquet$/, '$1')).sort()
 /** A reading every hour for three days. */
 const readings = Array.from({ length: 72 }, (_, seq) => ({
   seq,
@@ -64,7 +76,7 @@ describe('a day that is over', () => {
     await ingest.restart()
     await eventually(() => said('day.evicted') === 3)
 
-    expect([...bucket.files.keys()].sort()).toEqual([1, 2, 3].map((i) => `2025/2025-03-0${i}.1.parquet`))
+    expect(daysIn(bucket.files.keys())).toEqual(['2025-03-01.1', '2025-03-02.1', '2025-03-03.1'])
     expect(await rowsOf('/v1/readings')).toEqual(before.readings)
     expect(await rowsOf(`${series}&every=1h`)).toEqual(before.hours)
     expect(await rowsOf(`${series}&every=50m`)).toEqual(before.odd)
@@ -89,8 +101,60 @@ describe('a day that is over', () => {
     await ingest.restart()
     await eventually(() => said('day.archived') === 1)
     expect(await rowsOf('/v1/readings')).toHaveLength(73)
-    expect(bucket.files.has('2025/2025-03-01.2.parquet')).toBe(true)
+    expect(daysIn(bucket.files.keys())).toContain('2025-03-01.2')
     await bucket.stop()
+  }, 60_000)
+
+  test('that is closed anew after a restore leaves in the archive what was there', async () => {
+    const cold = makeDataDir()
+    ingest = await startIngest({
+      snapshot: { lots, assignments },
+      env: {
+        LOTWATCH_INGEST_LOG_LEVEL: 'info',
+        LOTWATCH_INGEST_ARCHIVE: 'folder',
+        LOTWATCH_INGEST_ARCHIVE_FOLDER: cold.path,
+        LOTWATCH_INGEST_RETENTION_DAYS: '30',
+      },
+    })
+    const operator = JSON.stringify(ingest.issuer.credential('operator'))
+    writeFileSync(join(ingest.dataDir, 'operator.json'), operator, { mode: 0o600 })
+    const lotctl = (...args: string[]) =>
+      runLotctl(args, {
+        LOTWATCH_DATA: ingest.dataDir,
+        HOME: ingest.dataDir,
+        LOTWATCH_INGEST_PORT: new URL(ingest.url()).port,
+      })
+    await send(readings.slice(0, 12))
+    const backup = (await lotctl('backup', 'create')).stdout.trim()
+    await send(readings.slice(12))
+    await ingest.program().stop()
+    await ingest.restart()
+    await eventually(() => said('day.evicted') === 3)
+    const held = archived(cold.path)
+
+    await ingest.program().stop()
+    expect((await lotctl('backup', 'restore', join(ingest.dataDir, 'backups', backup))).exit).toBe(0)
+    await ingest.restart()
+    await eventually(() => said('day.evicted') === 1)
+    // What the devices still have comes again, and is not taken for what the archive holds.
+    expect(await send(readings)).toEqual(['r'.repeat(12) + 's'.repeat(60)])
+    await ingest.program().stop()
+    await ingest.restart()
+    await eventually(() => said('day.archived') === 3)
+
+    expect(daysIn(archived(cold.path).keys())).toEqual([
+      '2025-03-01.1',
+      '2025-03-01.1',
+      '2025-03-01.2',
+      // Received another time.
+      '2025-03-02.1',
+      '2025-03-02.1',
+      '2025-03-03.1',
+      '2025-03-03.1',
+    ])
+    for (const [name, content] of held) expect(archived(cold.path).get(name)).toEqual(content)
+    expect(await rowsOf('/v1/readings')).toHaveLength(72)
+    cold.remove()
   }, 60_000)
 
   test('is gone but for its sums where retention is set and no archive; what comes for it is set aside', async () => {
