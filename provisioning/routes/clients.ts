@@ -7,17 +7,15 @@ import {
   ClientPatch,
   ClientRequest,
   CredentialRecord,
-  CredentialRequest,
   GrantRequest,
   IssuedCredential,
-  RotateRequest,
 } from '../../core/contract/client.ts'
-import { credentialIdPattern } from '../../core/contract/credential.ts'
 import { Identifier } from '../../core/contract/registry.ts'
 import { etagOf } from '../registry/changes.ts'
 import type { Registry } from '../registry.ts'
 import type { RegistryView } from '../repository/repository.ts'
-import { bodyOptional, type Desk, pageOf, pageQuery, strict } from './desk.ts'
+import { registerCredentialRoutes } from './credentials.ts'
+import { type Desk, pageOf, pageQuery, strict } from './desk.ts'
 
 export interface ClientRouteParts {
   readonly registry: Pick<Registry, 'clients' | 'credentials'>
@@ -28,16 +26,11 @@ const tags = ['clients']
 const ClientsQuery = pageQuery({})
 const ClientParams = strict({ oauthClientId: Identifier })
 const GrantParams = strict({ oauthClientId: Identifier, audience: Audience })
-const CredentialParams = strict({
-  oauthClientId: Identifier,
-  credentialId: Type.String({ pattern: credentialIdPattern }),
-})
 const ClientsPage = strict({ clients: Type.Array(Client), nextCursor: Type.Optional(Type.String()) })
 const ShownClient = Type.Object({ ...Client.properties, credentials: Type.Array(CredentialRecord) })
 
 type OfClient = { Params: Static<typeof ClientParams> }
 type OfGrant = { Params: Static<typeof GrantParams> }
-type OfCredential = { Params: Static<typeof CredentialParams> }
 
 export function registerClientRoutes(
   server: FastifyInstance,
@@ -46,8 +39,6 @@ export function registerClientRoutes(
 ): void {
   const door = desk.needs('manage:clients')
   const clients = () => parts().registry.clients
-  const credentials = () => parts().registry.credentials
-  const ownerOf = (oauthClientId: string) => ({ of: 'client', oauthClientId }) as const
 
   server.get<{ Querystring: Static<typeof ClientsQuery> }>(
     '/v1/clients',
@@ -175,61 +166,11 @@ export function registerClientRoutes(
     },
   )
 
-  server.post<OfClient & { Body: CredentialRequest }>(
-    '/v1/clients/:oauthClientId/credentials',
-    {
-      ...door,
-      ...bodyOptional,
-      schema: {
-        tags,
-        summary: 'Issue another credential; the others stay',
-        params: ClientParams,
-        body: CredentialRequest,
-        response: { 201: IssuedCredential },
-      },
-    },
-    async (request, reply) => {
-      const owner = ownerOf(request.params.oauthClientId)
-      const issued = await credentials().issue(desk.byOf(request), owner, request.body)
-      return reply.code(201).header('cache-control', 'no-store').send(issued)
-    },
-  )
-
-  server.post<OfClient & { Body: RotateRequest }>(
-    '/v1/clients/:oauthClientId/rotate',
-    {
-      ...door,
-      ...bodyOptional,
-      schema: {
-        tags,
-        summary: 'Issue another credential; the others end after a grace',
-        params: ClientParams,
-        body: RotateRequest,
-        response: { 201: IssuedCredential },
-      },
-    },
-    async (request, reply) => {
-      const owner = ownerOf(request.params.oauthClientId)
-      const issued = await credentials().rotate(desk.byOf(request), owner, request.body)
-      return reply.code(201).header('cache-control', 'no-store').send(issued)
-    },
-  )
-
-  server.delete<OfCredential>(
-    '/v1/clients/:oauthClientId/credentials/:credentialId',
-    {
-      ...door,
-      schema: {
-        tags,
-        summary: 'Revoke a credential; its tokens are void',
-        params: CredentialParams,
-        response: { 204: Type.Null() },
-      },
-    },
-    async (request, reply) => {
-      const { oauthClientId, credentialId } = request.params
-      await credentials().revoke(desk.byOf(request), ownerOf(oauthClientId), credentialId)
-      return reply.code(204).send()
-    },
-  )
+  registerCredentialRoutes(server, desk, () => parts().registry.credentials, {
+    of: 'client',
+    path: '/v1/clients/:oauthClientId',
+    name: 'oauthClientId',
+    door,
+    tags,
+  })
 }

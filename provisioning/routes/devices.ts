@@ -1,13 +1,7 @@
 /** Devices, their assignments and their credentials (`/v1/devices`). */
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import {
-  CredentialRecord,
-  CredentialRequest,
-  IssuedCredential,
-  RotateRequest,
-} from '../../core/contract/client.ts'
-import { credentialIdPattern } from '../../core/contract/credential.ts'
+import { CredentialRecord, IssuedCredential } from '../../core/contract/client.ts'
 import {
   Assignment,
   AssignmentRequest,
@@ -22,7 +16,8 @@ import { etagOf } from '../registry/changes.ts'
 import type { DeviceMove } from '../registry/devices.ts'
 import type { Registry } from '../registry.ts'
 import type { RegistryView } from '../repository/repository.ts'
-import { bodyOptional, type Desk, pageOf, pageQuery, strict } from './desk.ts'
+import { registerCredentialRoutes } from './credentials.ts'
+import { type Desk, pageOf, pageQuery, strict } from './desk.ts'
 
 export interface DeviceRouteParts {
   readonly registry: Pick<Registry, 'devices' | 'credentials'>
@@ -37,10 +32,6 @@ const DevicesQuery = pageQuery({
   search: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
 })
 const DeviceParams = strict({ deviceId: Identifier })
-const CredentialParams = strict({
-  deviceId: Identifier,
-  credentialId: Type.String({ pattern: credentialIdPattern }),
-})
 const DevicesPage = strict({ devices: Type.Array(Device), nextCursor: Type.Optional(Type.String()) })
 const ShownDevice = Type.Object({
   ...Device.properties,
@@ -64,8 +55,6 @@ export function registerDeviceRoutes(
   const reads = desk.needs('read:devices')
   const manages = desk.needs('manage:devices')
   const devices = () => parts().registry.devices
-  const credentials = () => parts().registry.credentials
-  const ownerOf = (deviceId: string) => ({ of: 'device', oauthClientId: deviceId }) as const
 
   server.get<{ Querystring: Static<typeof DevicesQuery> }>(
     '/v1/devices',
@@ -165,61 +154,11 @@ export function registerDeviceRoutes(
       reply.code(201).send(await devices().assign(desk.byOf(request), request.params.deviceId, request.body)),
   )
 
-  server.post<OfDevice & { Body: CredentialRequest }>(
-    '/v1/devices/:deviceId/credentials',
-    {
-      ...manages,
-      ...bodyOptional,
-      schema: {
-        tags,
-        summary: 'Issue another credential; the others stay',
-        params: DeviceParams,
-        body: CredentialRequest,
-        response: { 201: IssuedCredential },
-      },
-    },
-    async (request, reply) => {
-      const owner = ownerOf(request.params.deviceId)
-      const issued = await credentials().issue(desk.byOf(request), owner, request.body)
-      return reply.code(201).header('cache-control', 'no-store').send(issued)
-    },
-  )
-
-  server.post<OfDevice & { Body: RotateRequest }>(
-    '/v1/devices/:deviceId/rotate',
-    {
-      ...manages,
-      ...bodyOptional,
-      schema: {
-        tags,
-        summary: 'Issue another credential; the others end after a grace',
-        params: DeviceParams,
-        body: RotateRequest,
-        response: { 201: IssuedCredential },
-      },
-    },
-    async (request, reply) => {
-      const owner = ownerOf(request.params.deviceId)
-      const issued = await credentials().rotate(desk.byOf(request), owner, request.body)
-      return reply.code(201).header('cache-control', 'no-store').send(issued)
-    },
-  )
-
-  server.delete<{ Params: Static<typeof CredentialParams> }>(
-    '/v1/devices/:deviceId/credentials/:credentialId',
-    {
-      ...manages,
-      schema: {
-        tags,
-        summary: 'Revoke a credential; its tokens are void',
-        params: CredentialParams,
-        response: { 204: Type.Null() },
-      },
-    },
-    async (request, reply) => {
-      const { deviceId, credentialId } = request.params
-      await credentials().revoke(desk.byOf(request), ownerOf(deviceId), credentialId)
-      return reply.code(204).send()
-    },
-  )
+  registerCredentialRoutes(server, desk, () => parts().registry.credentials, {
+    of: 'device',
+    path: '/v1/devices/:deviceId',
+    name: 'deviceId',
+    door: manages,
+    tags,
+  })
 }
