@@ -15,10 +15,7 @@ export interface Rights {
 export function rightsOf(principal: Principal): Rights {
   const { deviceId } = principal
   if (deviceId === undefined) return { mayPublish: () => false, maySubscribe: () => false }
-  const rules = (principal.acl ?? deviceAcl(principal.scopes)).map((rule) => ({
-    ...rule,
-    topic: interpolate(rule.topic, deviceId),
-  }))
+  const rules = (principal.acl ?? deviceAcl(principal.scopes)).map((rule) => readRule(rule, deviceId))
 
   return {
     mayPublish(topic, packet) {
@@ -27,7 +24,7 @@ export function rightsOf(principal: Principal): Rights {
       if (parsed === undefined || packet.retain) return false
       if (parsed.kind !== authzInfoTopic && parsed.deviceId !== deviceId) return false
       const rule = rules.find(
-        (candidate) => concerns(candidate, 'publish', packet) && isWithin(topic, candidate.topic),
+        (candidate) => concerns(candidate, 'publish', packet) && covers(candidate, topic),
       )
       return rule?.permission === 'allow'
     },
@@ -35,9 +32,9 @@ export function rightsOf(principal: Principal): Rights {
       if (!isTopicFilter(filter)) return false
       for (const rule of rules) {
         if (!concerns(rule, 'subscribe', { qos, retain: undefined })) continue
-        if (isWithin(filter, rule.topic)) return rule.permission === 'allow'
+        if (covers(rule, filter)) return rule.permission === 'allow'
         // A denial of a part of what the filter matches refuses the whole.
-        if (rule.permission === 'deny' && overlaps(filter, rule.topic)) return false
+        if (rule.permission === 'deny' && !rule.isLiteral && overlaps(filter, rule.topic)) return false
       }
       return false
     },
@@ -56,13 +53,24 @@ function concerns(
   )
 }
 
+/** A rule for one device. */
+interface OwnRule extends AclRule {
+  /** Meant as it is written: it covers what is spelled like it and nothing else, be it a wildcard. */
+  readonly isLiteral: boolean
+}
+
 /** Placeholders stand for whole segments; the device's identifier cannot hold a wildcard or a slash. */
-function interpolate(topic: string, deviceId: string): string {
-  if (topic.startsWith('eq ')) return topic.slice(3)
-  return topic
+function readRule(rule: AclRule, deviceId: string): OwnRule {
+  if (rule.topic.startsWith('eq ')) return { ...rule, topic: rule.topic.slice(3), isLiteral: true }
+  const topic = rule.topic
     .split('/')
     .map((segment) => (segment === '${clientid}' || segment === '${username}' ? deviceId : segment))
     .join('/')
+  return { ...rule, topic, isLiteral: false }
+}
+
+function covers({ topic, isLiteral }: OwnRule, filter: string): boolean {
+  return isLiteral ? filter === topic : isWithin(filter, topic)
 }
 
 /** Whether some topic name is matched by both filters. */

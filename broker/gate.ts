@@ -283,10 +283,10 @@ export class Gate implements EngineHooks<Peer> {
   }
 
   /** RFC 9431 §3.2: asked for each delivery, since rights, and the token, may have ended since the SUBSCRIBE. */
-  mayReceive(peer: Peer, topic: string): boolean {
+  mayReceive(peer: Peer, topic: string, qos: 0 | 1): boolean {
     const endsAtMs = (peer.principal.expiresAtSec + this.#options.skewSec) * 1000
     return (
-      peer.rights.maySubscribe(topic, 0) && endsAtMs > this.#options.now() && !this.#isVoid(peer.principal)
+      peer.rights.maySubscribe(topic, qos) && endsAtMs > this.#options.now() && !this.#isVoid(peer.principal)
     )
   }
 

@@ -47,7 +47,7 @@ export async function createAedesEngine<Peer>(
   const house: House<Peer> = {
     acknowledgements,
     isReading: () => isReading,
-    mayReceive: (peer, topic) => hooks.mayReceive(peer, topic),
+    mayReceive: (peer, topic, qos) => hooks.mayReceive(peer, topic, qos),
   }
 
   const linkOf = (client: Client): AedesLink<Peer> => {
@@ -97,10 +97,8 @@ export async function createAedesEngine<Peer>(
         hooks.maySubscribe(peer, subscription.topic, subscription.qos)
       done(null, isAllowed ? subscription : null)
     },
-    authorizeForward(client, packet) {
-      const peer = linkByClient.get(client)?.peer
-      return peer !== undefined && hooks.mayReceive(peer, packet.topic) ? packet : null
-    },
+    // Nothing is routed, so nothing is forwarded; should it be, it is denied.
+    authorizeForward: () => null,
   })
   // Aedes announces connects on $SYS topics; nobody may subscribe to them, so nothing is published inside.
   broker.publish = (_packet: unknown, clientOrDone: unknown, done?: (error?: Error) => void) => {
@@ -232,7 +230,7 @@ function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): v
 interface House<Peer> {
   readonly acknowledgements: Acknowledgements<Peer>
   readonly isReading: () => boolean
-  readonly mayReceive: (peer: Peer, topic: string) => boolean
+  readonly mayReceive: EngineHooks<Peer>['mayReceive']
 }
 
 class AedesLink<Peer> implements Link {
@@ -348,9 +346,9 @@ class AedesLink<Peer> implements Link {
 
   deliver(topic: string, payload: Uint8Array, acknowledged: () => void): Delivered {
     const { client, peer } = this
-    if (peer === undefined || !this.isOpen || !this.#house.mayReceive(peer, topic)) return 'unheard'
+    if (peer === undefined || !this.isOpen) return 'unheard'
     const qos = grantedQos(client, topic)
-    if (qos === undefined) return 'unheard'
+    if (qos === undefined || !this.#house.mayReceive(peer, topic, qos)) return 'unheard'
     const packetId = qos === 0 ? 0 : this.#nextPacketId()
     if (packetId !== 0) {
       this.#delivering ??= new Map()

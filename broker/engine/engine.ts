@@ -65,8 +65,8 @@ export interface EngineHooks<Peer> {
   maySubscribe(peer: Peer, filter: string, qos: 0 | 1 | 2): boolean
   /** SUBACK is on its way: these filters were granted, again perhaps. */
   subscribed(peer: Peer, filters: readonly string[]): void
-  /** Asked again for each delivery: rights may have gone since the SUBSCRIBE. */
-  mayReceive(peer: Peer, topic: string): boolean
+  /** Asked again for each delivery, with the QoS it is to have: rights may have gone since the SUBSCRIBE. */
+  mayReceive(peer: Peer, topic: string, qos: 0 | 1): boolean
   /** The connection is gone, for whatever reason; called once per admitted peer. */
   closed(peer: Peer, reason: string): void
   /** A connection ended before it was admitted. */

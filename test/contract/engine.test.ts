@@ -31,6 +31,8 @@ class Desk implements EngineHooks<TestPeer> {
   readonly refusals: { mqttClientId: string | undefined; error: unknown }[] = []
   readonly subscriptions: { peer: TestPeer; filters: readonly string[] }[] = []
   isReceiving = true
+  /** The quality of service with which each delivery was to go. */
+  readonly receiving: number[] = []
   decide: () => Promise<void> = async () => undefined
 
   async connect(request: ConnectRequest, link: Link): Promise<TestPeer> {
@@ -53,7 +55,8 @@ class Desk implements EngineHooks<TestPeer> {
   subscribed(peer: TestPeer, filters: readonly string[]): void {
     this.subscriptions.push({ peer, filters })
   }
-  mayReceive(): boolean {
+  mayReceive(_peer: TestPeer, _topic: string, qos: 0 | 1): boolean {
+    this.receiving.push(qos)
     return this.isReceiving
   }
   closed(peer: TestPeer, reason: string): void {
@@ -363,6 +366,7 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
       client.send({ cmd: 'puback', messageId }, { cmd: 'puback', messageId }, { cmd: 'pingreq' })
       await client.next('pingresp')
       expect(acknowledged).toBe(1)
+      expect(desk.receiving).toEqual([1])
     })
 
     it('of many bytes arrives whole, each under a packet identifier of its own', async () => {
@@ -383,6 +387,7 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
       const { client, link } = await subscribed(desk, 0)
       expect(link.deliver('allowed/a', payload, () => expect.fail('told'))).toBe('told')
       expect(await client.next('publish')).toMatchObject({ qos: 0 })
+      expect(desk.receiving).toEqual([0])
     })
 
     it('does not go where nothing was subscribed, where it may not be received any more, or when nobody is there', async () => {

@@ -108,6 +108,13 @@ describe('publishing', () => {
     ).toBe(true)
   })
 
+  it('takes a wildcard behind “eq” as itself', () => {
+    const rights = withAcl(allow('publish', 'eq devices/+/readings'), allow('subscribe', 'eq devices/#'))
+    expect(rights.mayPublish('devices/gate-1/readings', plain)).toBe(false)
+    expect(rights.maySubscribe('devices/gate-1/config', 0)).toBe(false)
+    expect(rights.maySubscribe('devices/#', 0)).toBe(true)
+  })
+
   it('needs the scope when the issuer sends no rules', () => {
     expect(
       rightsOf(device({ scopes: new Set(['receive:commands']) })).mayPublish(
@@ -160,6 +167,12 @@ describe('subscribing', () => {
     const rights = withAcl(deny('subscribe', 'city/+/secret'), allow('subscribe', 'city/#'))
     expect(rights.maySubscribe('city/north/+', 0)).toBe(false)
     expect(rights.maySubscribe('city/north/free', 0)).toBe(true)
+  })
+
+  it('is not refused by the denial of a wildcard that is meant literally, as EMQX’s own rules have it', () => {
+    const rights = withAcl(deny('subscribe', 'eq #'), allow('subscribe', 'devices/${clientid}/#'))
+    expect(rights.maySubscribe('#', 1)).toBe(false)
+    expect(rights.maySubscribe('devices/gate-1/config', 1)).toBe(true)
   })
 })
 

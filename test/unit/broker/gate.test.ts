@@ -13,6 +13,7 @@ import { type DeviceId, parseDeviceId } from '../../../core/contract/device.ts'
 import type { Contention } from '../../../core/contract/downlink.ts'
 import { FleetError } from '../../../core/contract/errors.ts'
 import type { FeedEvent } from '../../../core/contract/feed.ts'
+import type { AclRule } from '../../../core/contract/principal.ts'
 import { createLog } from '../../../core/runtime/log.ts'
 
 const deviceId = parseDeviceId('gate-1') as DeviceId
@@ -173,10 +174,20 @@ it('a connection that has a newer one elsewhere is closed, and no other', async 
 it('a delivery is checked again: what was revoked since the SUBSCRIBE gets nothing more', async () => {
   const { gate, revocations } = setUp()
   const peer = await gate.connect(request, new TestLink())
-  expect(gate.mayReceive(peer, 'devices/gate-1/config')).toBe(true)
-  expect(gate.mayReceive(peer, 'devices/gate-2/config')).toBe(false)
+  expect(gate.mayReceive(peer, 'devices/gate-1/config', 1)).toBe(true)
+  expect(gate.mayReceive(peer, 'devices/gate-2/config', 1)).toBe(false)
   revocations.apply({ of: 'credential', credentialId: 'cred_1', atMs: 1 })
-  expect(gate.mayReceive(peer, 'devices/gate-1/config')).toBe(false)
+  expect(gate.mayReceive(peer, 'devices/gate-1/config', 1)).toBe(false)
+})
+
+it('a delivery is checked with the quality of service that was granted', async () => {
+  const topic = 'devices/gate-1/config'
+  const acl: AclRule[] = [{ permission: 'allow', action: 'subscribe', topic, qos: [1] }]
+  const { gate } = setUp(async () => ({ ...principal, acl }))
+  const peer = await gate.connect(request, new TestLink())
+  expect(gate.maySubscribe(peer, topic, 1)).toBe(true)
+  expect(gate.mayReceive(peer, topic, 1)).toBe(true)
+  expect(gate.mayReceive(peer, topic, 0)).toBe(false)
 })
 
 it('news of a device are about that device’s connection alone', async () => {
@@ -301,10 +312,10 @@ it('nothing is delivered to a device whose token has expired beyond the skew, or
   const { gate, revocations } = setUp(async () => ({ ...principal, expiresAtSec: -29 }))
   const expiring = await gate.connect(request, new TestLink())
   const topic = `devices/${deviceId}/commands`
-  expect(gate.mayReceive(expiring, topic)).toBe(true)
-  expect(gate.mayReceive(expiring, 'devices/gate-2/commands')).toBe(false)
+  expect(gate.mayReceive(expiring, topic, 1)).toBe(true)
+  expect(gate.mayReceive(expiring, 'devices/gate-2/commands', 1)).toBe(false)
   const { gate: later } = setUp(async () => ({ ...principal, expiresAtSec: -30 }))
-  expect(later.mayReceive(await later.connect(request, new TestLink()), topic)).toBe(false)
+  expect(later.mayReceive(await later.connect(request, new TestLink()), topic, 1)).toBe(false)
   revocations.apply({ of: 'credential', credentialId: 'cred_1', atMs: 1 })
-  expect(gate.mayReceive(expiring, topic)).toBe(false)
+  expect(gate.mayReceive(expiring, topic, 1)).toBe(false)
 })
