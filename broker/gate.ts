@@ -321,8 +321,15 @@ export class Gate implements EngineHooks<Peer> {
 
   /** RFC 9431 §3: a new token on a live connection. PUBACK is the yes, a closed connection the no. */
   async #renew(peer: Peer, token: string, packetId: number): Promise<void> {
+    // Each may wait for keys, and holds up nothing: who sends ever more of them would fill the memory.
+    if (peer.isRenewing) {
+      peer.link.close('two renewals at once')
+      return
+    }
+    peer.isRenewing = true
     try {
       const next = await this.#options.authenticator.renew(peer.principal, token)
+      if (!peer.link.isOpen) return
       if (this.#isVoid(next)) throw new FleetError('token.revoked', 'revoked while it was being renewed')
       peer.stand(next)
       this.#options.log.info('token.renewed', {
@@ -342,6 +349,8 @@ export class Gate implements EngineHooks<Peer> {
         code: error instanceof FleetError ? error.code : 'internal',
       })
       peer.link.close('renewal refused')
+    } finally {
+      peer.isRenewing = false
     }
   }
 

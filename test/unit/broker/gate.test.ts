@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Attempts } from '../../../broker/attempts.ts'
-import type { DevicePrincipal } from '../../../broker/authenticate.ts'
+import type { Authenticator, DevicePrincipal } from '../../../broker/authenticate.ts'
 import { BarredDevices } from '../../../broker/barred.ts'
 import { Downlink } from '../../../broker/downlink.ts'
 import type { ConnectRequest, Link } from '../../../broker/engine/engine.ts'
@@ -58,13 +58,14 @@ function setUp(
   authenticate = async () => principal,
   burst = 10,
   answered: Outcomes['answered'] = async () => 'taken',
+  renew: Authenticator['renew'] = async () => principal,
 ) {
   const revocations = new Revocations()
   const barred = new BarredDevices()
   const events: ConnectionEvent[] = []
   const contended: Contention[] = []
   const gate = new Gate({
-    authenticator: { authenticate, renew: async () => principal },
+    authenticator: { authenticate, renew },
     attempts: new Attempts({ perAddressBurst: burst, perAddressPerSec: 1, burst, perSec: 1 }),
     revocations,
     barred,
@@ -305,6 +306,73 @@ describe('a reply', () => {
     expect(link.isOpen).toBe(true)
     gate.publish(peer, topic, reply('succeeded'), { ...packet, packetId: 17 })
     expect(link.isOpen).toBe(false)
+  })
+})
+
+describe('a renewal', () => {
+  const token = new TextEncoder().encode('a token')
+
+  /** With renewals that are decided when the test says so. */
+  async function connected() {
+    const decide: (() => void)[] = []
+    const later = async () => {
+      await new Promise<void>((resolve) => decide.push(resolve))
+      return { ...principal, tokenId: 'later', expiresAtSec: 7200 }
+    }
+    const { gate, events, revocations } = setUp(undefined, undefined, undefined, later)
+    const link = new TestLink()
+    const peer = await gate.connect(request, link)
+    const publish = (packetId: number) =>
+      gate.publish(peer, 'authz-info', token, { packetId, qos: 1, retain: false })
+    return { gate, peer, link, events, revocations, publish, decide: () => decide.shift()?.() }
+  }
+
+  it('is acknowledged when the connection stands on the new token', async () => {
+    const { peer, link, publish, decide } = await connected()
+    expect(publish(1)).toBe('apart')
+    expect(link.acknowledged).toEqual([])
+    decide()
+    await expect.poll(() => link.acknowledged).toEqual([1])
+    expect(peer.principal.tokenId).toBe('later')
+  })
+
+  it('while another is looked at closes the connection, however many tokens a device sends', async () => {
+    const { link, publish, decide } = await connected()
+    publish(1)
+    publish(2)
+    expect(link.isOpen).toBe(false)
+    decide()
+    expect(link.acknowledged).toEqual([])
+  })
+
+  it('after another is looked at like the first', async () => {
+    const { link, publish, decide } = await connected()
+    for (const packetId of [1, 2]) {
+      publish(packetId)
+      decide()
+      await expect.poll(() => link.acknowledged).toContain(packetId)
+    }
+    expect(link.isOpen).toBe(true)
+  })
+
+  it('with a token that is revoked while it is looked at closes the connection', async () => {
+    const { peer, link, revocations, publish, decide } = await connected()
+    publish(1)
+    revocations.apply({ of: 'token', tokenId: 'later', atMs: 1 })
+    decide()
+    await expect.poll(() => link.isOpen).toBe(false)
+    expect(link.acknowledged).toEqual([])
+    expect(peer.principal.tokenId).toBe('t')
+  })
+
+  it('of a connection that is gone by then is nothing that happened', async () => {
+    const { gate, peer, link, events, publish, decide } = await connected()
+    publish(1)
+    link.close()
+    gate.closed(peer, 'closed by the device')
+    decide()
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+    expect(events.map(({ type }) => type)).toEqual(['connected', 'disconnected'])
   })
 })
 
