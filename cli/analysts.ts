@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { FleetError } from '../core/contract/errors.ts'
+import type { LiveMissed } from '../core/contract/live.ts'
 import type { ReadingRow } from '../core/contract/query.ts'
 import type { ExportJob, ExportRequest, SqlColumn } from '../core/contract/sql.ts'
 import { type Api, followEvents } from '../core/runtime/fetch.ts'
@@ -90,7 +91,8 @@ export async function watch(
     onEvent({ type, data }) {
       if (type === 'reading')
         voice.answer(output === 'table' ? lineOf(JSON.parse(data) as ReadingRow) : data) // by its contract
-      else if (type === 'missed') voice.note(`something may be missed: ${data}`)
+      else if (type === 'missed')
+        voice.note(missedText(JSON.parse(data) as LiveMissed)) // by its contract
       else if (type === 'cut') voice.note(`cut off: ${data}`)
     },
     onState(state) {
@@ -104,6 +106,11 @@ export async function watch(
   void until.then(() => stream.stop())
   await stream.done
   if (refused !== undefined) throw refused
+}
+
+function missedText({ receivedFrom }: LiveMissed): string {
+  const rest = receivedFrom === null ? '' : `: lotctl readings --received-from ${receivedFrom}`
+  return `something may be missed${rest}`
 }
 
 function lineOf({ time, deviceId, lotId, occupied, capacity, flags }: ReadingRow): string {

@@ -105,6 +105,7 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
     .addOption(qualityOption())
   withWindows(withAmong(query('completeness', 'what was due, what is there, and why the rest is not')), '-1d')
   withRange(withAmong(query('readings', 'every reading; a thousand, or all of them to a file')))
+    .option('--received-from <time>', 'only what came in from then on, late readings too')
     .option('--order <order>', 'asc or desc by time')
     .addOption(qualityOption())
     .addOption(limitOption())

@@ -45,6 +45,7 @@ export interface ReadingsRequest {
   readonly among: Among
   readonly fromMs: number
   readonly toMs: number
+  readonly receivedFromMs: number | undefined
   readonly order: 'asc' | 'desc'
   readonly quality: 'all' | 'good'
   /** Absent: all of them, as a stream. */
@@ -109,7 +110,7 @@ export class Answers {
   }
 
   async readings(request: ReadingsRequest, asker: Asker): Promise<Found<ReadingRow>> {
-    const { fromMs, toMs, order, quality, limit, cursor } = request
+    const { fromMs, toMs, receivedFromMs, order, quality, limit, cursor } = request
     const { store, scope } = this.#options
     const { zone, signal } = asker
     const spans = scope.spans(request.among, request, asker.principal)
@@ -118,7 +119,7 @@ export class Answers {
       page
         .map((stored) => readingRow(stored, { ...this.#options, zone }))
         .filter(({ flags }) => quality === 'all' || flags.every((flag) => flag === 'late'))
-    const question = { fromMs, toMs, spans, order }
+    const question = { fromMs, toMs, receivedFromMs, spans, order }
     if (limit === undefined) {
       if (cursor !== undefined) throw invalid('cursor: goes with limit')
       return { rows: mapPages(pagesOf(store, question, signal), rowsOf), ...report }

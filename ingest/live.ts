@@ -48,6 +48,8 @@ export interface LiveOptions {
 /** Events written to one listener before others have their turn. */
 const eventsPerTurn = 500
 const beatText = ': beat\n\n'
+/** A handover that was tried again is stored after others that were received later, and clocks of brokers differ. */
+const detourMs = 60_000
 
 interface Place {
   readonly options: ListenerOptions
@@ -126,7 +128,7 @@ export class Live {
   }
 
   #resume(place: Place, after: string): void {
-    const [run, number] = after.split('-')
+    const [run, number, receivedAt] = after.split('-')
     const next = Number(number) + 1
     if (run === this.#options.run && Number.isSafeInteger(next) && next >= this.#start && next <= this.#end) {
       place.next = next
@@ -136,11 +138,18 @@ export class Live {
     place.next = this.#start
     const oldest = this.#ring[this.#start % this.#options.readingsMax]
     const oldestMs = this.#end > this.#start ? oldest?.receivedAtMs : undefined
+    const seenMs = /^\d{1,15}$/.test(receivedAt ?? '') ? Number(receivedAt) : undefined
     const data = JSON.stringify({
       reason: 'too_old',
+      receivedFrom: seenMs === undefined ? null : new Date(Math.max(0, seenMs - detourMs)),
       receivedBefore: oldestMs === undefined ? null : new Date(oldestMs),
     })
     this.#write(place, `event: missed\ndata: ${data}\n\n`)
+  }
+
+  /** Also tells another run of the program since when something is missed. */
+  #idOf(number: number, { receivedAtMs }: StoredReading): string {
+    return `${this.#options.run}-${number}-${Math.floor(receivedAtMs)}`
   }
 
   #pumpSoon(): void {
@@ -165,7 +174,7 @@ export class Live {
     const until = Math.min(this.#end, place.next + eventsPerTurn)
     for (; place.next < until; place.next++) {
       const stored = this.#ring[place.next % this.#options.readingsMax]
-      if (stored !== undefined) text += place.options.show(stored, `${this.#options.run}-${place.next}`) ?? ''
+      if (stored !== undefined) text += place.options.show(stored, this.#idOf(place.next, stored)) ?? ''
     }
     if (text !== '') this.#write(place, text)
     return !place.isBlocked && place.next < this.#end

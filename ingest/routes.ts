@@ -146,6 +146,10 @@ export function addQueryRoutes(
         among: amongOf(query),
         fromMs: query.from === undefined ? 0 : asker.zone.parse(query.from, 'from', nowMs),
         toMs: query.to === undefined ? endOfTimeMs : asker.zone.parse(query.to, 'to', nowMs),
+        receivedFromMs:
+          query.receivedFrom === undefined
+            ? undefined
+            : asker.zone.parse(query.receivedFrom, 'receivedFrom', nowMs),
         order: query.order ?? 'asc',
         quality: query.quality ?? 'all',
         limit: query.limit,

@@ -90,6 +90,8 @@ export const ReadingsQuery = Type.Object(
   {
     ...among,
     ...range,
+    /** Only what brokers had from then on: what is new, late readings too. */
+    receivedFrom: Type.Optional(Time),
     order: Type.Optional(Type.Enum(['asc', 'desc'])),
     ...quality,
     /** Absent: all there are, as a stream. */

@@ -165,7 +165,7 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
       return found
     },
 
-    async readings({ fromMs, toMs, spans, order, limit, after }, signal) {
+    async readings({ fromMs, toMs, receivedFromMs, spans, order, limit, after }, signal) {
       const among = spans === undefined ? {} : spanValues(spans.map((span, i) => ({ ...span, span: i })))
       if (among === undefined) return []
       const direction = order === 'asc' ? 'ASC' : 'DESC'
@@ -184,6 +184,7 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
           `SELECT ${readingColumns} FROM ${await sourceOf(part.days)} r JOIN devices d ON d.device = r.device
            ${spans === undefined ? '' : `JOIN (${spanRows}) s ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms`}
            WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
+           ${receivedFromMs === undefined ? '' : `AND r.received_at_ms >= ${Math.ceil(receivedFromMs)}`}
            ${after === undefined ? '' : `AND (r.timestamp_ms ${beyond} $afterMs OR (r.timestamp_ms = $afterMs AND d.device_id ${beyond} $afterDevice))`}
            ORDER BY r.timestamp_ms ${direction}, d.device_id ${direction} LIMIT ${limit - found.length}`,
           {

@@ -132,13 +132,16 @@ export function createInfluxReader({ ask }: InfluxClient, book: DayBook): StoreR
       )
     },
 
-    async readings({ fromMs, toMs, spans, order, limit, after }, signal) {
+    async readings({ fromMs, toMs, receivedFromMs, spans, order, limit, after }, signal) {
       const ranges =
         spans === undefined
           ? [clamp({ ...always, deviceIds: undefined }, { fromMs, toMs })]
           : groupsOf(spans, { fromMs, toMs }).map(({ range }) => range)
       return pageOf<StoredReading>({
         select: `SELECT ${readingFields} FROM ${measurements.readings}`,
+        ...(receivedFromMs === undefined
+          ? {}
+          : { condition: ` AND receivedAtMs >= ${Math.ceil(receivedFromMs)}` }),
         ranges,
         order,
         limit,

@@ -138,6 +138,8 @@ export interface ReadingsQuestion {
   readonly fromMs: number
   /** Exclusive. */
   readonly toMs: number
+  /** Only what brokers had from then on; undefined: whenever. */
+  readonly receivedFromMs?: number | undefined
   /** Undefined: every device, at any time. */
   readonly spans: readonly DeviceSpan[] | undefined
   readonly order: 'asc' | 'desc'

@@ -210,6 +210,25 @@ function storeContract(start: () => Promise<Engine>): void {
     expect(found.toSorted((x, y) => x.reading.timestampMs - y.reading.timestampMs)).toEqual(readings)
   })
 
+  test('gives what was received since an instant, however old it is', async () => {
+    const at = (timestampMs: number, receivedAtMs: number) => ({
+      ...stored(a, timestampMs, timestampMs),
+      receivedAtMs,
+    })
+    await store.commit(batch({ readings: [at(1, 500), at(2, 20), at(3, 499), at(4, 501), at(5, 30)] }))
+    const question = { fromMs: 0, toMs: 10, receivedFromMs: 499.5, spans: undefined, limit: 1 }
+
+    const first = await store.readings({ ...question, order: 'asc', after: undefined })
+    const next = await store.readings({ ...question, order: 'asc', after: { deviceId: a, timestampMs: 1 } })
+    const down = await store.readings({ ...question, limit: 5, order: 'desc', after: undefined })
+
+    expect([first, next, down].map((found) => found.map(({ reading }) => reading.timestampMs))).toEqual([
+      [1],
+      [4],
+      [4, 1],
+    ])
+  })
+
   test('gives pages of readings in both directions, within spans', async () => {
     await store.commit(
       batch({ readings: [1, 2, 3, 4].flatMap((at) => [stored(a, at, at), stored(b, at, at)]) }),

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { LiveMissed } from '../../core/contract/live.ts'
 import { audiences } from '../../core/contract/principal.ts'
 import type { ReadingRow } from '../../core/contract/query.ts'
 import { handoverOf, postHandover } from '../kit/handover.ts'
@@ -24,10 +25,10 @@ beforeAll(async () => {
 })
 afterAll(() => ingest.stop())
 
-async function send(deviceId: string, count = 1): Promise<number[]> {
+async function send(deviceId: string, count = 1, atMs = Date.now()): Promise<number[]> {
   const readings = Array.from({ length: count }, () => ({
     seq: seq++,
-    timestampMs: Date.now() + seq,
+    timestampMs: atMs + seq,
     occupied: seq,
   }))
   const answer = await postHandover(
@@ -127,18 +128,25 @@ describe('the live feed', () => {
     after.leave()
   })
 
-  test('says after a restart that something may be missed', async () => {
+  test('says after a restart since when something may be missed, and all of that can be asked for', async () => {
     const before = await listen()
-    await send('n1')
+    const seen = await send('n1')
     await eventually(() => before.seen().length === 1)
     const lastEventId = /^id: (.*)$/m.exec(before.text)?.[1] ?? ''
 
     await ingest.program().stop()
     expect(before.text).toContain('"reason":"stopping"')
     await ingest.restart()
+    const missed = await send('n1', 2, Date.now() - 86_400_000)
     const after = await listen('', { lastEventId })
 
     await eventually(() => after.text.includes('event: missed'))
+    const { receivedFrom } = JSON.parse(
+      /^event: missed\ndata: (.*)$/m.exec(after.text)?.[1] ?? '',
+    ) as LiveMissed
+    const asked = `/v1/readings?limit=1000&receivedFrom=${encodeURIComponent(receivedFrom ?? '')}`
+    const { rows } = (await (await ingest.ask(asked)).json()) as { rows: ReadingRow[] }
+    expect(rows.map(({ occupied }) => occupied)).toEqual(expect.arrayContaining([...seen, ...missed]))
     after.leave()
   })
 

@@ -98,6 +98,16 @@ describe('the live feed', () => {
     expect(listen({ after: before.lastId() ?? '' }).seen()).toEqual([3, 4])
   })
 
+  test('says to whoever comes back to another run since when something may be missed', () => {
+    const before = listen()
+    live.add([{ ...reading(1), receivedAtMs: 200_000_000.5 }])
+    settle()
+    live = make('next')
+
+    const back = listen({ after: before.lastId() ?? '' })
+    expect(back.text).toContain(`"receivedFrom":"${new Date(200_000_000 - 60_000).toISOString()}"`)
+  })
+
   test.each([
     ['of another run', 'other-0'],
     ['that nobody gave out', 'run-99'],
