@@ -20,6 +20,8 @@ export class Peer implements HandoverOwner, Receiver, Here {
   #rights: Rights
   /** Replies that provisioning has not answered for. */
   replies = 0
+  /** A token that it has sent is looked at. */
+  isRenewing = false
   /** The frame head of each topic it has published to; at most the two kinds that ingest gets. */
   readonly #heads = new Map<string, Uint8Array>()
 
