@@ -298,7 +298,7 @@ async function runFleet(path: string): Promise<Running> {
     brokenLines,
     report: (progress) => {
       // The one who asked may be gone before we are.
-      if (process.connected) process.send?.({ progress })
+      if (process.connected) process.send?.({ progress }, () => undefined)
       log.debug('fleet.progress', { ...progress })
     },
     log,

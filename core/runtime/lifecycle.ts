@@ -86,6 +86,7 @@ export function runProgram(log: Log, start: () => Promise<Running>, options: { s
   start().then((started) => {
     running = started
     log.info('program.ready', { ...started.ready, startMs: Math.round(performance.now()) })
-    process.send?.({ ready: started.ready })
+    // A supervisor that is gone meanwhile is no failure: `disconnect` says so.
+    process.send?.({ ready: started.ready }, () => undefined)
   }, fail)
 }
