@@ -8,11 +8,22 @@ export default defineConfig({
     },
   ],
   test: {
-    include: ['test/**/*.test.ts'],
-    // Emulated, it takes minutes: `npm run test:arm`.
-    exclude: [
-      ...configDefaults.exclude,
-      ...(process.env.LOTWATCH_TEST_ARM === 'true' ? [] : ['test/arm/**']),
+    projects: [
+      // They touch nothing that is everybody's, and share what they import: that takes longer than they do.
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false } },
+      {
+        extends: true,
+        test: {
+          name: 'whole',
+          include: ['test/**/*.test.ts'],
+          // Emulated, it takes minutes: `npm run test:arm`.
+          exclude: [
+            ...configDefaults.exclude,
+            'test/unit/**',
+            ...(process.env.LOTWATCH_TEST_ARM === 'true' ? [] : ['test/arm/**']),
+          ],
+        },
+      },
     ],
     globalSetup: ['test/kit/build.ts'],
     reporters: ['default', './test/kit/summary-reporter.ts'],
