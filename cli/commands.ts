@@ -187,9 +187,11 @@ export function createCommands({ version, home, exit }: CommandsOptions): Comman
       home().voice.answer(written.length === 0 ? 'nothing was missing' : written.join('\n'))
     })
 
-  lotctl.commandsGroup('Help:')
+  lotctl.commandsGroup('Watch over it:')
   addHealth(lotctl, desk)
   addWatch(lotctl, desk)
+
+  lotctl.commandsGroup('Help:')
   lotctl
     .command('version')
     .description('print the version')
