@@ -6,6 +6,7 @@ import { isRevoked } from '../access.ts'
 import type { By, Changes } from '../registry/changes.ts'
 import type { RegistryRepository } from '../repository/repository.ts'
 import type { Authenticated } from './authenticator.ts'
+import { OAuthError } from './errors.ts'
 import type { SigningKeys } from './keys.ts'
 
 export interface IssuedTokens {
@@ -14,7 +15,10 @@ export interface IssuedTokens {
    * and for what is no token of ours, or void, the answer is `{ active: false }`.
    */
   introspect(token: string, by: Authenticated): Promise<Introspection>
-  /** RFC 7009 §2: voids a token of the client's own. What is no token of its own is passed over. */
+  /**
+   * RFC 7009 §2: voids a token of the client's own. What is no token is passed over.
+   * @throws OAuthError `invalid_request` for the token of another
+   */
   revokeOwn(token: string, by: Authenticated): Promise<void>
   /** Voids a token for an operator, by itself or by its `jti`. @returns its `jti`; undefined for what is no token of ours */
   revoke(
@@ -86,7 +90,10 @@ export function createIssuedTokens(options: IssuedTokensOptions): IssuedTokens {
     },
     async revokeOwn(token, { access: { client } }) {
       const claims = await claimsOf(token)
-      if (claims?.jti === undefined || clientOf(claims) !== client.oauthClientId) return
+      if (claims?.jti === undefined) return
+      // RFC 7009 §2.1: it was issued to another.
+      if (clientOf(claims) !== client.oauthClientId)
+        throw new OAuthError('invalid_request', 'the token was issued to another client')
       await revokeId({ actor: client.oauthClientId }, claims.jti)
     },
     async revoke(by, which) {

@@ -14,6 +14,7 @@ const data = makeDataDir()
 let provisioning: Provisioning
 let url: string
 let secret: string
+let offSecret: string
 let suspendedSecret: string
 let good: Record<string, string>
 
@@ -64,6 +65,11 @@ beforeAll(async () => {
   secret = await register('d1')
   suspendedSecret = await register('suspended')
   await provisioning.operator.json('/v1/devices/suspended/suspend', { method: 'POST' })
+  offSecret = await register('switched-off')
+  await provisioning.operator.json('/v1/clients/switched-off', {
+    method: 'PATCH',
+    body: { grantTypes: [] },
+  })
   good = { grant_type: 'client_credentials', client_id: 'd1', client_secret: secret }
 })
 afterAll(async () => {
@@ -114,6 +120,12 @@ describe('the token endpoint', () => {
       'invalid_target',
     ],
     ['an audience that is unknown', () => ask({ ...good, audience: 'urn:x' }), 400, 'invalid_target'],
+    [
+      'a client for which the grant is switched off',
+      () => ask({ ...good, client_id: 'switched-off', client_secret: offSecret }),
+      400,
+      'unauthorized_client',
+    ],
     ['a wrong secret', () => ask({ ...good, client_secret: `${secret}x` }), 401, 'invalid_client'],
     ['an unknown client', () => ask({ ...good, client_id: 'nobody' }), 401, 'invalid_client'],
     ['no authentication', () => ask({ grant_type: 'client_credentials' }), 401, 'invalid_client'],
