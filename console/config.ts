@@ -66,6 +66,12 @@ export const consoleSettings = Type.Object({
     minLength: 1,
     description: 'claim of the ID token with the role, text or a list: admin, operator or analyst',
   }),
+  oidcLotsClaim: Type.String({
+    default: 'lotwatch_lots',
+    minLength: 1,
+    description:
+      'claim of the ID token with the lots an analyst is limited to; people without it see every lot',
+  }),
   oidcRoleDefault: Type.Optional(
     Type.Enum(roles, { description: 'role of people without that claim; absent: they may not come in' }),
   ),

@@ -93,6 +93,7 @@ async function start(config: ConsoleConfig): Promise<Running> {
             clientSecret: oidcClientSecret,
             scope: config.oidcScope,
             roleClaim: config.oidcRoleClaim,
+            lotsClaim: config.oidcLotsClaim,
             roleDefault: config.oidcRoleDefault,
             redirectUri: `${ownUrl}/sign-in/return`,
             fetch,

@@ -29,6 +29,14 @@ export interface Person extends SignIn {
   readonly address: string
 }
 
+/** Whom a provider names. */
+export interface Named {
+  readonly name: string
+  readonly role: Role
+  /** Undefined: every lot. */
+  readonly lots?: readonly string[] | undefined
+}
+
 /** The account that the first link makes. */
 const firstAdminName = 'admin'
 /** How exactly the last moment somebody was seen is known. */
@@ -55,7 +63,7 @@ export class SignIns {
     }
     for (const key of keys) throttle.succeeded(key)
     return this.#signIn(
-      { person: account.name, role: account.role, account: account.name },
+      { person: account.name, role: account.role, lots: account.lots, account: account.name },
       'password',
       address,
     )
@@ -74,11 +82,29 @@ export class SignIns {
         safeDetail: 'the link was used before or is too old; lotctl login-link makes another',
       })
     }
-    return this.#signIn({ person: account.name, role: account.role, account: account.name }, 'link', address)
+    const { name, role, lots } = account
+    return this.#signIn({ person: name, role, lots, account: name }, 'link', address)
   }
 
-  byProvider({ name, role }: { name: string; role: Role }, address: string): string {
-    return this.#signIn({ person: `oidc:${name}`, role, account: undefined }, 'provider', address)
+  /** @throws FleetError `sign_in.refused` for a limit that the role cannot have */
+  byProvider({ name, role, lots }: Named, address: string): string {
+    if (!mayBeLimited(role, lots))
+      throw new FleetError('sign_in.refused', `${name}: ${role} with lots`, {
+        safeDetail: 'the identity provider limits you to lots, which goes with the role analyst alone',
+      })
+    return this.#signIn({ person: `oidc:${name}`, role, lots, account: undefined }, 'provider', address)
+  }
+
+  /** Whether they are still who they were when this began: for answers that stay open. Nobody is seen by it. */
+  isStill({ id, role, lots }: Person): boolean {
+    const { store, lifeMs, now } = this.#options
+    const signIn = store.findSignIn(id)
+    return (
+      signIn !== undefined &&
+      now() - signIn.sinceMs < lifeMs &&
+      signIn.role === role &&
+      String(signIn.lots) === String(lots)
+    )
   }
 
   /** Who has this identifier; undefined: nobody, or no longer. */
@@ -130,8 +156,12 @@ export class SignIns {
     return this.#options.store.accounts()
   }
 
-  async putAccount(by: Person, name: string, { role, password }: AccountChange): Promise<void> {
+  async putAccount(by: Person, name: string, { role, lots, password }: AccountChange): Promise<void> {
     const { store, passwords, now } = this.#options
+    if (!mayBeLimited(role, lots))
+      throw new FleetError('request.invalid', `${role} with lots`, {
+        safeDetail: 'lots: only an analyst can be limited to some',
+      })
     const before = store.findAccount(name)
     if (before !== undefined && by.account === name && role !== before.role)
       throw new FleetError('request.conflict', 'own role', {
@@ -139,9 +169,13 @@ export class SignIns {
       })
     const passwordHash =
       password === undefined ? (before?.passwordHash ?? null) : await passwords.hash(password)
-    store.putAccount({ name, role, passwordHash, createdAtMs: before?.createdAtMs ?? now() })
+    store.putAccount({ name, role, lots, passwordHash, createdAtMs: before?.createdAtMs ?? now() })
     if (password !== undefined) store.removeSignInsOf(name, by.id)
-    this.note(by, before === undefined ? 'account.made' : 'account.changed', `${name} (${role})`)
+    this.note(
+      by,
+      before === undefined ? 'account.made' : 'account.changed',
+      `${name} (${role}${lots === undefined ? '' : `: ${lots.join(', ')}`})`,
+    )
   }
 
   removeAccount(by: Person, name: string): void {
@@ -168,7 +202,7 @@ export class SignIns {
     this.#options.store.addEvent({ atMs: this.#options.now(), person, verb, subject, address })
   }
 
-  #signIn(who: Pick<SignIn, 'person' | 'role' | 'account'>, by: string, address: string): string {
+  #signIn(who: Pick<SignIn, 'person' | 'role' | 'lots' | 'account'>, by: string, address: string): string {
     const id = randomBytes(32).toString('base64url')
     const nowMs = this.#options.now()
     this.#options.store.addSignIn(id, { ...who, sinceMs: nowMs, lastSeenMs: nowMs })
@@ -209,4 +243,9 @@ export class SignIns {
         safeDetail: `too many failed attempts; try again in ${Math.ceil(waitMs / 1000)} s`,
       })
   }
+}
+
+/** Whoever runs the fleet asks provisioning and brokers, which know of no such limit. */
+function mayBeLimited(role: Role, lots: readonly string[] | undefined): boolean {
+  return lots === undefined || role === 'analyst'
 }

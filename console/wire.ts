@@ -1,5 +1,6 @@
 /** What the pages and the server of the console say to each other, beside what the server passes on. */
 import { type Static, Type } from 'typebox'
+import { identifierPattern } from '../core/contract/device.ts'
 import { roles } from './roles.ts'
 
 const Role = Type.Enum(roles)
@@ -11,6 +12,12 @@ export const AccountName = Type.String({
 })
 export const Password = Type.String({ minLength: 10, maxLength: 256 })
 
+/** Those a person may see; absent: all of them. */
+const Lots = Type.Array(
+  Type.String({ pattern: identifierPattern, description: 'an identifier: letters, digits, - and _' }),
+  { minItems: 1, maxItems: 100, uniqueItems: true },
+)
+
 const strict = { additionalProperties: false } as const
 
 /** `GET /api/me`. */
@@ -19,6 +26,7 @@ export const Me = Type.Object(
     /** As audit logs name them: an account, or `oidc:` and the name the provider gave. */
     person: Type.String(),
     role: Role,
+    lots: Type.Optional(Lots),
     by: Type.Enum(['account', 'provider']),
     /** False: they came by a link, and have none yet. */
     hasPassword: Type.Boolean(),
@@ -66,6 +74,7 @@ export const Account = Type.Object(
   {
     name: AccountName,
     role: Role,
+    lots: Type.Optional(Lots),
     hasPassword: Type.Boolean(),
     createdAtMs: Type.Integer(),
     lastSeenAtMs: Type.Union([Type.Integer(), Type.Null()]),
@@ -77,7 +86,10 @@ export const Accounts = Type.Object({ accounts: Type.Array(Account) }, strict)
 export type Accounts = Static<typeof Accounts>
 
 /** `PUT /api/accounts/{name}`: makes it, or changes what is said; without a password a link lets them in. */
-export const AccountChange = Type.Object({ role: Role, password: Type.Optional(Password) }, strict)
+export const AccountChange = Type.Object(
+  { role: Role, lots: Type.Optional(Lots), password: Type.Optional(Password) },
+  strict,
+)
 export type AccountChange = Static<typeof AccountChange>
 
 /** What people did here: signing in, accounts, and each change that was passed on. */

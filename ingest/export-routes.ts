@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { FleetError } from '../core/contract/errors.ts'
+import { personHeader } from '../core/contract/on-behalf.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { ExportRequest, readingColumns } from '../core/contract/sql.ts'
 import type { Door } from '../core/runtime/door.ts'
@@ -50,7 +51,7 @@ export function addExportRoutes(server: FastifyInstance, options: ExportRoutesOp
   const principalOf = (request: FastifyRequest) => principals.get(request) as Principal // set in onRequest
   const ownerOf = (request: FastifyRequest): Owner => {
     const { oauthClientId, lots } = principalOf(request)
-    return { oauthClientId, lots: lots && [...lots] }
+    return { oauthClientId, person: request.headers[personHeader]?.toString(), lots: lots && [...lots] }
   }
   const there = (): Exports => {
     if (options.exports === undefined) throw unsupported()

@@ -45,6 +45,8 @@ export interface ExportsOptions {
 /** Who asked, as far as it decides what they get. */
 export interface Owner {
   readonly oauthClientId: string
+  /** For whom the client says that it acts; undefined: for itself. */
+  readonly person?: string | undefined
   readonly lots: readonly LotId[] | undefined
 }
 
@@ -97,7 +99,7 @@ export class Exports {
   add(asked: NewExport): ExportJob {
     this.sweep()
     const jobs = [...this.#jobs.values()]
-    const own = jobs.filter(({ owner }) => owner.oauthClientId === asked.owner.oauthClientId)
+    const own = jobs.filter(({ owner }) => isSame(owner, asked.owner))
     if (own.length >= this.#options.perClientMax)
       throw busy(`you have ${own.length} exports already: remove one, or come back when they have expired`)
     if (jobs.length >= this.#options.jobsMax || this.#keptBytes() >= this.#options.keptMb * mb)
@@ -310,9 +312,13 @@ export class Exports {
   }
 }
 
-/** The same client; and a token with a limit sees nothing that goes beyond it. */
+function isSame(one: Owner, other: Owner): boolean {
+  return one.oauthClientId === other.oauthClientId && one.person === other.person
+}
+
+/** The same client for the same person; and a token with a limit sees nothing that goes beyond it. */
 function maySee({ owner }: Job, who: Owner): boolean {
-  if (owner.oauthClientId !== who.oauthClientId) return false
+  if (!isSame(owner, who)) return false
   return who.lots === undefined || (owner.lots?.every((lotId) => who.lots?.includes(lotId)) ?? false)
 }
 

@@ -6,6 +6,7 @@ import { Revocations } from '../core/auth/revocations.ts'
 import { createTokenSource } from '../core/auth/token-source.ts'
 import { createVerifier, type Fetch } from '../core/auth/verifier.ts'
 import { FleetError } from '../core/contract/errors.ts'
+import { lotsHeader } from '../core/contract/on-behalf.ts'
 import { audiences } from '../core/contract/principal.ts'
 import { awaitCredentialFile, readCredentialFile } from '../core/runtime/credential.ts'
 import { createDoor } from '../core/runtime/door.ts'
@@ -29,6 +30,7 @@ import { createBackups } from './backups.ts'
 import { type IngestConfig, readIngestConfig } from './config.ts'
 import { startDayKeeper } from './day-keeper.ts'
 import { DeviceAnswers } from './device-answers.ts'
+import { addDiskMetrics } from './disk-metrics.ts'
 import { hear } from './feed.ts'
 import { createParkApiFeed } from './feeds/parkapi.ts'
 import { Fleet } from './fleet.ts'
@@ -159,12 +161,32 @@ async function start(config: IngestConfig): Promise<Running> {
       await store.check()
     },
   })
-  const metrics = createIngestMetrics(addMetrics(server))
+  const registry = addMetrics(server)
+  const metrics = createIngestMetrics(registry)
+  addDiskMetrics(registry, {
+    folder: dirname(config.databaseFile),
+    uses: {
+      ...(config.store === 'duckdb'
+        ? {
+            database: [config.databaseFile, `${config.databaseFile}.wal`],
+            'closed days': [config.segmentsDir],
+            'days from the archive': [config.archiveCacheDir],
+          }
+        : {}),
+      exports: [config.exportsDir],
+      backups: [config.backupsDir],
+    },
+  })
   const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown, now: Date.now })
   await addLimits(server, {
     clientOf: (request) => door.admitted(request)?.oauthClientId,
     perMinuteMax: config.requestsPerMinuteMax,
     atOnceMax: config.requestsAtOnceMax,
+  })
+  // Also on answers that are written past the framework, such as the live feed.
+  server.addHook('onRequest', async (request, reply) => {
+    const lots = request.headers[lotsHeader]
+    if (lots !== undefined) reply.raw.setHeader(lotsHeader, lots)
   })
   addIntakeRoutes(server, { door, intake })
   addBackupRoutes(server, {

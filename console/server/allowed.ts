@@ -27,6 +27,13 @@ export const allowed: Readonly<Record<ProgramName, readonly Row[]>> = {
     ['operator', 'POST', '/v1/quarantine/release'],
     ['analyst', 'GET', '/v1/live'],
     ['analyst', 'POST', '/v1/sql'],
+    ['analyst', 'GET', '/v1/exports'],
+    ['analyst', 'POST', '/v1/exports'],
+    ['analyst', 'GET', '/v1/exports/{id}'],
+    ['analyst', 'DELETE', '/v1/exports/{id}'],
+    ['analyst', 'GET', '/v1/exports/{id}/file'],
+    ['operator', 'GET', '/v1/backups'],
+    ['operator', 'POST', '/v1/backups'],
   ],
   broker: [
     ['operator', 'GET', '/metrics'],

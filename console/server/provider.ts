@@ -5,8 +5,10 @@
 import { randomBytes } from 'node:crypto'
 import * as oidc from 'openid-client'
 import type { Fetch } from '../../core/auth/verifier.ts'
+import { parseLotId } from '../../core/contract/device.ts'
 import { FleetError } from '../../core/contract/errors.ts'
 import { type Role, roles } from '../roles.ts'
+import type { Named } from '../sign-ins.ts'
 
 export interface ProviderOptions {
   readonly issuer: string
@@ -14,6 +16,8 @@ export interface ProviderOptions {
   readonly clientSecret: string
   readonly scope: string
   readonly roleClaim: string
+  /** With the lots somebody is limited to; absent from a token: every lot. */
+  readonly lotsClaim: string
   /** Of people without the claim; undefined: they are refused. */
   readonly roleDefault: Role | undefined
   /** Where the provider sends people back to. */
@@ -32,7 +36,7 @@ export interface Provider {
    * @param search of the address that the browser came back to
    * @throws FleetError `sign_in.refused`, `issuer.unavailable`
    */
-  finish(pendingId: string | undefined, search: string): Promise<{ name: string; role: Role }>
+  finish(pendingId: string | undefined, search: string): Promise<Named>
 }
 
 interface Pending {
@@ -113,7 +117,7 @@ export function createProvider(options: ProviderOptions): Provider {
       const role = roleOf(claims, options)
       if (role === undefined)
         throw refused('the identity provider gives you no role here; ask its administrator')
-      return { name: nameOf(claims), role }
+      return { name: nameOf(claims), role, lots: lotsOf(claims, options) }
     },
   }
 }
@@ -140,6 +144,22 @@ export function roleOf(
   const named = Array.isArray(claim) ? claim : [claim]
   if (claim === undefined) return roleDefault
   return roles.findLast((role) => named.includes(role))
+}
+
+/**
+ * A limit that cannot be understood lets nobody in: taken for none it would show every lot. Pure.
+ * @throws FleetError `sign_in.refused`
+ */
+export function lotsOf(
+  claims: Claims,
+  { lotsClaim }: Pick<ProviderOptions, 'lotsClaim'>,
+): readonly string[] | undefined {
+  const claim = claims[lotsClaim]
+  if (claim === undefined) return undefined
+  const lots = Array.isArray(claim) ? claim : [claim]
+  if (lots.length === 0 || !lots.every((lotId) => parseLotId(lotId) !== undefined))
+    throw refused('the identity provider limits you to lots, but not to any there can be')
+  return lots
 }
 
 /** A name that fits into audit logs; the subject when there is none. Pure. */

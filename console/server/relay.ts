@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import type { TokenSource } from '../../core/auth/token-source.ts'
 import type { Fetch } from '../../core/auth/verifier.ts'
 import { type ErrorCode, FleetError } from '../../core/contract/errors.ts'
+import { lotsHeader, personHeader } from '../../core/contract/on-behalf.ts'
 import { absentHeader, type Role } from '../roles.ts'
 import { type ProgramName, passageOf } from './allowed.ts'
 
@@ -25,6 +26,8 @@ export interface RelayRequest {
   readonly body: Buffer | undefined
   readonly person: string
   readonly role: Role
+  /** Those they are limited to; undefined: every lot. */
+  readonly lots: readonly string[] | undefined
   /** Aborts when whoever asked has gone. */
   readonly signal: AbortSignal
 }
@@ -74,7 +77,8 @@ export function createRelay(options: {
         headers: {
           ...pick(request.headers, sent),
           authorization: `Bearer ${token}`,
-          'lotwatch-person': request.person,
+          [personHeader]: request.person,
+          ...(request.lots === undefined ? {} : { [lotsHeader]: request.lots.join(',') }),
         },
         ...(body === undefined || body.length === 0 ? {} : { body: new Uint8Array(body) }),
         redirect: 'manual',
@@ -96,12 +100,21 @@ export function createRelay(options: {
       throw new FleetError('request.not_found', `not passed on: ${request.method} ${request.path}`)
     if (passage === 'role')
       throw new FleetError('role.refused', `${request.role} may not ${request.method} this`)
+    // Ingest alone narrows what it answers.
+    if (request.lots !== undefined && request.program !== 'ingest')
+      throw new FleetError('role.refused', 'for people who may see every lot')
     const upstream = options.upstreams[request.program]
     let response = await once(request, upstream)
     if (response.status === 401) {
       await response.body?.cancel()
       upstream.tokens.invalidate(response.token)
       response = await once(request, upstream)
+    }
+    if (request.lots !== undefined && response.headers.get(lotsHeader) !== request.lots.join(',')) {
+      await response.body?.cancel()
+      throw new FleetError('role.refused', 'an answer that was not narrowed to the lots asked for', {
+        safeDetail: 'ingest cannot limit its answers to your lots: it is of another version',
+      })
     }
     if (response.status === 404 && request.method === 'GET' && request.headers[absentHeader] !== undefined) {
       await response.body?.cancel()

@@ -45,6 +45,8 @@ export interface RouteParts {
 
 /** A file of devices may be this large; everything else is small. */
 const importBytesMax = 64 * 1024 * 1024
+/** A live stream of somebody who may not any more ends within it. */
+const streamLookMs = 500
 const providerCookie = 'lotwatch-provider'
 
 const EventsQuery = Type.Object(
@@ -134,6 +136,7 @@ export async function addRoutes(server: FastifyInstance, parts: RouteParts): Pro
       return {
         person: person.person,
         role: person.role,
+        ...(person.lots === undefined ? {} : { lots: [...person.lots] }),
         by: person.account === undefined ? 'provider' : 'account',
         hasPassword: signIns.hasPassword(person),
         ...parts.me,
@@ -228,13 +231,20 @@ export async function addRoutes(server: FastifyInstance, parts: RouteParts): Pro
         body,
         person: person.person,
         role: person.role,
+        lots: person.lots,
         signal: gone.signal,
       })
     } catch (error) {
       release?.()
       throw error
     }
-    if (release !== undefined) reply.raw.once('close', release)
+    if (release !== undefined) {
+      const look = setInterval(() => signIns.isStill(person) || gone.abort(), streamLookMs)
+      reply.raw.once('close', () => {
+        clearInterval(look)
+        release()
+      })
+    }
     if (method !== 'GET') {
       log.info('request.passed', { person: person.person, program, method, path, status: answer.status })
       signIns.note(person, `${method.toLowerCase()} ${answer.status}`, `${program}${path}`)

@@ -11,6 +11,8 @@ import type { Account, ConsoleEvent } from '../wire.ts'
 export interface StoredAccount {
   readonly name: string
   readonly role: Role
+  /** Undefined: every lot. */
+  readonly lots?: readonly string[] | undefined
   readonly passwordHash: string | null
   readonly createdAtMs: number
 }
@@ -19,6 +21,8 @@ export interface StoredAccount {
 export interface SignIn {
   readonly person: string
   readonly role: Role
+  /** Undefined: every lot. */
+  readonly lots?: readonly string[] | undefined
   /** The local account; undefined: a provider says who they are. */
   readonly account: string | undefined
   readonly sinceMs: number
@@ -64,6 +68,8 @@ CREATE TABLE IF NOT EXISTS events (
   event_id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, person TEXT NOT NULL,
   verb TEXT NOT NULL, subject TEXT NOT NULL, address TEXT NOT NULL) STRICT;
 `
+/** What came later, by table: a list of lots as JSON, null for all of them. */
+const added = ['accounts', 'sign_ins'].map((table) => ({ table, column: 'lots', type: 'TEXT' }))
 
 type Row = Readonly<Record<string, unknown>>
 
@@ -74,7 +80,10 @@ export function openConsoleStore(path: string): ConsoleStore {
   const one = (sql: string, ...values: unknown[]) => all(sql, ...values)[0]
   const run = (sql: string, ...values: unknown[]) => db.prepare(sql).run(values)
   const hashOf = (id: string) => createHash('sha256').update(id).digest('hex')
-  const signInQuery = `SELECT person, coalesce(accounts.role, sign_ins.role) AS role, account, since_ms, last_seen_ms
+  // Of an account what it says now holds.
+  const signInQuery = `SELECT person, coalesce(accounts.role, sign_ins.role) AS role,
+      CASE WHEN accounts.name IS NULL THEN sign_ins.lots ELSE accounts.lots END AS lots,
+      account, since_ms, last_seen_ms
     FROM sign_ins LEFT JOIN accounts ON accounts.name = sign_ins.account`
 
   return {
@@ -84,29 +93,33 @@ export function openConsoleStore(path: string): ConsoleStore {
     accounts: () =>
       all(`SELECT accounts.*, (SELECT max(last_seen_ms) FROM sign_ins WHERE account = accounts.name) AS seen_ms
         FROM accounts ORDER BY name`).map(shownAccount),
-    putAccount: ({ name, role, passwordHash, createdAtMs }) =>
+    putAccount: ({ name, role, lots, passwordHash, createdAtMs }) =>
       void run(
-        `INSERT INTO accounts VALUES (?, ?, ?, ?)
-          ON CONFLICT (name) DO UPDATE SET role = excluded.role, password_hash = excluded.password_hash`,
+        `INSERT INTO accounts (name, role, password_hash, created_at_ms, lots) VALUES (?, ?, ?, ?, ?)
+          ON CONFLICT (name) DO UPDATE
+          SET role = excluded.role, password_hash = excluded.password_hash, lots = excluded.lots`,
         name,
         role,
         passwordHash,
         createdAtMs,
+        textOf(lots),
       ),
     removeAccount(name) {
       run('DELETE FROM sign_ins WHERE account = ?', name)
       run('DELETE FROM accounts WHERE name = ?', name)
     },
 
-    addSignIn: (id, { person, role, account, sinceMs, lastSeenMs }) =>
+    addSignIn: (id, { person, role, lots, account, sinceMs, lastSeenMs }) =>
       void run(
-        'INSERT INTO sign_ins VALUES (?, ?, ?, ?, ?, ?)',
+        `INSERT INTO sign_ins (id_hash, person, role, account, since_ms, last_seen_ms, lots)
+          VALUES (?, ?, ?, ?, ?, ?, ?)`,
         hashOf(id),
         person,
         role,
         account ?? null,
         sinceMs,
         lastSeenMs,
+        textOf(lots),
       ),
     findSignIn: (id) => signInOf(one(`${signInQuery} WHERE id_hash = ?`, hashOf(id))),
     seen: (id, nowMs) =>
@@ -152,6 +165,10 @@ function open(path: string): Database.Database {
     db.pragma('journal_mode = WAL')
     db.pragma('synchronous = FULL')
     db.exec(schema)
+    for (const { table, column, type } of added) {
+      const known = db.prepare('SELECT 1 FROM pragma_table_info(?) WHERE name = ?').all([table, column])
+      if (known.length === 0) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`)
+    }
     return db
   } catch (cause) {
     const isLocked = /BUSY|LOCKED/.test(String((cause as { code?: unknown }).code))
@@ -169,15 +186,18 @@ function accountOf(row: Row | undefined): StoredAccount | undefined {
   return {
     name: String(row.name),
     role: row.role as Role, // written from one
+    lots: lotsOf(row.lots),
     passwordHash: row.password_hash === null ? null : String(row.password_hash),
     createdAtMs: Number(row.created_at_ms),
   }
 }
 
 function shownAccount(row: Row): Account {
+  const lots = lotsOf(row.lots)
   return {
     name: String(row.name),
     role: row.role as Role, // written from one
+    ...(lots === undefined ? {} : { lots }),
     hasPassword: row.password_hash !== null,
     createdAtMs: Number(row.created_at_ms),
     lastSeenAtMs: row.seen_ms === null ? null : Number(row.seen_ms),
@@ -189,8 +209,17 @@ function signInOf(row: Row | undefined): SignIn | undefined {
   return {
     person: String(row.person),
     role: row.role as Role, // written from one
+    lots: lotsOf(row.lots),
     account: row.account === null ? undefined : String(row.account),
     sinceMs: Number(row.since_ms),
     lastSeenMs: Number(row.last_seen_ms),
   }
+}
+
+function textOf(lots: readonly string[] | undefined): string | null {
+  return lots === undefined ? null : JSON.stringify(lots)
+}
+
+function lotsOf(text: unknown): string[] | undefined {
+  return typeof text === 'string' ? (JSON.parse(text) as string[]) : undefined // written by textOf
 }

@@ -1,13 +1,17 @@
-/** Who may come in to a program that follows the feed: token → principal, not revoked, with the scope. */
+/**
+ * Who may come in to a program that follows the feed: token → principal, not revoked, with the scope; narrowed to the lots
+ * of the person that the client says it acts for.
+ */
 import type { FastifyRequest } from 'fastify'
 import type { Revocations } from '../auth/revocations.ts'
 import type { Verifier } from '../auth/verifier.ts'
 import { FleetError } from '../contract/errors.ts'
+import { lotsHeader, narrowed } from '../contract/on-behalf.ts'
 import type { Principal } from '../contract/principal.ts'
 import { bearerToken, requireScope } from './http.ts'
 
 export interface Door {
-  /** @throws FleetError `token.…`, `keys.unavailable`, `provisioning.unavailable` */
+  /** @throws FleetError `token.…`, `keys.unavailable`, `provisioning.unavailable`, `request.invalid` */
   admit(request: FastifyRequest, scope: string): Promise<Principal>
   /** Whether somebody who was admitted would be again: for answers that stay open. */
   isStillAdmitted(principal: Principal): boolean
@@ -27,13 +31,14 @@ export function createDoor(options: {
   return {
     admitted: (request) => principals.get(request),
     async admit(request, scope) {
-      const principal = await options.verifier.verify(bearerToken(request))
+      const verified = await options.verifier.verify(bearerToken(request))
       if (!options.isFeedKnown())
         throw new FleetError('provisioning.unavailable', 'what is revoked is not known now')
-      if (options.revocations.isRevoked(principal)) {
-        throw new FleetError('token.revoked', `${principal.oauthClientId} was revoked`)
+      if (options.revocations.isRevoked(verified)) {
+        throw new FleetError('token.revoked', `${verified.oauthClientId} was revoked`)
       }
-      requireScope(principal, scope)
+      requireScope(verified, scope)
+      const principal = narrowed(verified, headerOf(request, lotsHeader))
       principals.set(request, principal)
       return principal
     },
@@ -42,4 +47,10 @@ export function createDoor(options: {
       return principal.expiresAtSec * 1000 > now() && isFeedKnown() && !revocations.isRevoked(principal)
     },
   }
+}
+
+/** Sent several times, it is one list. */
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name]
+  return Array.isArray(value) ? value.join(',') : value
 }

@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type TProperties, type TSchema, Type } from 'typebox'
 import { identifierPattern } from '../../core/contract/device.ts'
 import { FleetError } from '../../core/contract/errors.ts'
+import { actorOf, personHeader } from '../../core/contract/on-behalf.ts'
 import type { Principal, scopesOf } from '../../core/contract/principal.ts'
 import type { Access } from '../access.ts'
 import { type By, etagOf } from '../registry/changes.ts'
@@ -72,23 +73,13 @@ export function createDesk(access: () => Access): Desk {
           safeDetail: 'Idempotency-Key: 8 to 255 printable characters without spaces',
         })
       return {
-        actor: actorOf(principalOf(request).oauthClientId, headerOf(request, 'lotwatch-person')),
+        actor: actorOf(principalOf(request).oauthClientId, headerOf(request, personHeader)),
         ifMatch: headerOf(request, 'if-match'),
         ifNoneMatch: headerOf(request, 'if-none-match'),
         idempotency: key === undefined ? undefined : { key, requestHash: hashOf(request) },
       }
     },
   }
-}
-
-/**
- * The client, and behind it the person for whom it says that it acts: that word is the client's own, so it stands
- * behind the client's name and never instead of it.
- */
-function actorOf(oauthClientId: string, person: string | undefined): string {
-  return person !== undefined && /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,63}$/.test(person)
-    ? `${oauthClientId}/${person}`
-    : oauthClientId
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

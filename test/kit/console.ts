@@ -1,6 +1,7 @@
 /** A running console for tests, beside a system; and people who use it as a browser does. */
 import { randomBytes } from 'node:crypto'
 import { pageHeader } from '../../console/roles.ts'
+import type { Fetch } from '../../core/auth/verifier.ts'
 import { makeLoginLink } from '../../core/runtime/login-link.ts'
 import { freePort, type Program, startProgram } from './program.ts'
 import type { System } from './system.ts'
@@ -22,9 +23,11 @@ export interface Visitor {
   json<Answer>(method: string, path: string, body?: unknown): Promise<Answer>
 }
 
+/** @param fetch of people's browsers; the usual one believes no authority of ours */
 export async function startConsole(
   system: Pick<System, 'data' | 'issuer' | 'ingestUrl' | 'brokerUrl'>,
   env: Readonly<Record<string, string>> = {},
+  { scheme = 'http', fetch = globalThis.fetch }: { scheme?: 'http' | 'https'; fetch?: Fetch } = {},
 ): Promise<RunningConsole> {
   const port = String(await freePort())
   const program = await startProgram('console', {
@@ -37,7 +40,7 @@ export async function startConsole(
       ...env,
     },
   })
-  const url = `http://127.0.0.1:${port}`
+  const url = `${scheme}://127.0.0.1:${port}`
   const link = (account?: string) =>
     makeLoginLink({
       dataDir: system.data,
@@ -52,9 +55,9 @@ export async function startConsole(
     link,
     async person(account) {
       const token = link(account).split('#')[1]
-      const answer = await visitor(url, '').ask('POST', '/api/sign-in/link', { token })
+      const answer = await visitor(url, '', fetch).ask('POST', '/api/sign-in/link', { token })
       if (!answer.ok) throw new Error(`not signed in: ${answer.status} ${await answer.text()}`)
-      return visitor(url, cookieOf(answer))
+      return visitor(url, cookieOf(answer), fetch)
     },
   }
 }
@@ -67,7 +70,7 @@ export function cookieOf(answer: Response): string {
     .join('; ')
 }
 
-export function visitor(url: string, cookie: string): Visitor {
+export function visitor(url: string, cookie: string, fetch: Fetch = globalThis.fetch): Visitor {
   const ask: Visitor['ask'] = (method, path, body, headers = {}) =>
     fetch(url + path, {
       method,

@@ -14,6 +14,8 @@ const clientSecret = 'a secret between the two of them'
 const people: Readonly<Record<string, object>> = {
   maria: { preferred_username: 'maria', lotwatch_role: ['staff', 'operator'] },
   guest: { preferred_username: 'guest' },
+  lina: { preferred_username: 'lina', lotwatch_role: 'analyst', lotwatch_lots: ['north'] },
+  otto: { preferred_username: 'otto', lotwatch_role: 'operator', lotwatch_lots: ['north'] },
 }
 
 describe('an OpenID Connect provider', () => {
@@ -44,7 +46,7 @@ describe('an OpenID Connect provider', () => {
           redirect_uris: [`${console.url}/sign-in/return`],
         },
       ],
-      claims: { openid: ['sub'], profile: ['preferred_username', 'lotwatch_role'] },
+      claims: { openid: ['sub'], profile: ['preferred_username', 'lotwatch_role', 'lotwatch_lots'] },
       conformIdTokenClaims: false,
       findAccount: (_context: unknown, id: string) => ({
         accountId: id,
@@ -134,6 +136,17 @@ describe('an OpenID Connect provider', () => {
     const answer = await finish(cookie, await agree('guest', url))
     expect(answer.status).toBe(401)
     expect(await answer.json()).toMatchObject({ detail: expect.stringContaining('no role') })
+  })
+
+  it('limits an analyst to the lots it names, and lets nobody in whose role has no such limit', async () => {
+    const signInAs = async (name: string) => {
+      const { url, cookie } = await begin()
+      return finish(cookie, await agree(name, url))
+    }
+    const answer = await signInAs('lina')
+    const me = await visitor(console.url, cookieOf(answer)).json<Me>('GET', '/api/me')
+    expect(me).toMatchObject({ person: 'oidc:lina', role: 'analyst', lots: ['north'] })
+    expect((await signInAs('otto')).status).toBe(401)
   })
 
   it('is named on the sign-in page, and its secret nowhere', async () => {

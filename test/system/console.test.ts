@@ -7,7 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Role, roles } from '../../console/roles.ts'
 import { allowed, programs } from '../../console/server/allowed.ts'
 import type { Me } from '../../console/wire.ts'
+import { audiences } from '../../core/contract/principal.ts'
+import { readCredentialFile } from '../../core/runtime/credential.ts'
 import { cookieOf, type RunningConsole, startConsole, type Visitor, visitor } from '../kit/console.ts'
+import { handoverOf, postHandover } from '../kit/handover.ts'
 import { runLotctl } from '../kit/lotctl.ts'
 import { eventually } from '../kit/program.ts'
 import { System } from '../kit/system.ts'
@@ -91,6 +94,119 @@ describe('the console', () => {
       expect((await person.ask('GET', path)).status, path).toBe(role === 'admin' ? 200 : 403)
     for (const path of ['/api/provisioning/v1/feed', '/api/ingest/v1/nothing'])
       expect((await person.ask('GET', path)).status, path).toBe(404)
+  })
+
+  describe('an analyst who is limited to lots', () => {
+    let limited: Visitor
+    const ingest = '/api/ingest/v1'
+    const lotsSeen = async (person: Visitor, path = 'readings?from=-1h') => {
+      const { rows } = await person.json<{ rows: { lotId: string }[] }>('GET', `${ingest}/${path}`)
+      return [...new Set(rows.map(({ lotId }) => lotId))]
+    }
+    let seq = 0
+    /** As the broker hands them over. */
+    const store = async (deviceIds: readonly string[]) => {
+      const tokens = system.tokensOf(
+        readCredentialFile(join(system.data, 'services/broker.json')),
+        audiences.ingest,
+      )
+      const messages = deviceIds.map((deviceId) => ({
+        deviceId,
+        payload: {
+          v: 1,
+          epoch: '9f0c3a77d1e2b465',
+          readings: [{ seq: ++seq, timestampMs: Date.now() - 60_000 + seq, occupied: 3 }],
+        },
+      }))
+      const answer = await postHandover(system.ingestUrl, (await tokens.get()).token, handoverOf(messages))
+      expect(answer.verdicts).toEqual(deviceIds.map(() => 's'))
+    }
+    beforeAll(async () => {
+      for (const deviceId of ['seen', 'unseen']) await system.register(deviceId)
+      await store(['seen', 'unseen'])
+      await eventually(async () => (await lotsSeen(as('analyst'))).includes('unseen'))
+      await as('admin').json('PUT', '/api/accounts/some-guest', { role: 'analyst', lots: ['seen'] })
+      limited = await console.person('some-guest')
+    }, 30_000)
+
+    it('is shown those alone, by every question', async () => {
+      expect(await limited.json('GET', '/api/me')).toMatchObject({ role: 'analyst', lots: ['seen'] })
+      for (const path of [
+        'lots',
+        'latest',
+        'series?from=-1h',
+        'readings?from=-1h',
+        'completeness',
+        'profile',
+      ])
+        expect(await lotsSeen(limited, path), path).toEqual(['seen'])
+      const { rows } = await limited.json<{ rows: object[] }>('GET', `${ingest}/devices`)
+      expect(rows).toMatchObject([{ deviceId: 'seen' }])
+      const sql = 'SELECT DISTINCT lotId FROM readings'
+      expect((await limited.json<{ rows: object[] }>('POST', `${ingest}/sql`, { sql })).rows).toEqual([
+        { lotId: 'seen' },
+      ])
+      const all = await as('analyst').json<{ rows: object[] }>('POST', `${ingest}/sql`, { sql })
+      expect(all.rows.length).toBeGreaterThan(1)
+    })
+
+    it('is refused the others, whatever is sent along', async () => {
+      for (const path of ['latest?lot=unseen', 'series?from=-1h&lot=unseen', 'live?lot=unseen'])
+        expect((await limited.ask('GET', `${ingest}/${path}`)).status, path).toBe(404)
+      const forged = { 'lotwatch-lots': 'unseen', 'lotwatch-person': 'admin' }
+      const answer = await limited.ask('GET', `${ingest}/readings?from=-1h`, undefined, forged)
+      expect(((await answer.json()) as { rows: object[] }).rows).toMatchObject([{ lotId: 'seen' }])
+      for (const path of [
+        '/api/provisioning/v1/devices',
+        '/api/broker/v1/connections',
+        '/api/ingest/metrics',
+      ])
+        expect((await limited.ask('GET', path)).status, path).toBe(403)
+    })
+
+    it('hears live of those alone, and no longer once they are limited to others', async () => {
+      const stream = await limited.ask('GET', `${ingest}/live`, undefined, { accept: 'text/event-stream' })
+      const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader()
+      let heard = ''
+      const hear = async () => {
+        const { value = '', done } = (await reader?.read().catch(() => undefined)) ?? { done: true }
+        heard += value
+        return done
+      }
+      await store(['unseen', 'seen'])
+      while (!heard.includes('"seen"')) await hear()
+      expect(heard).not.toContain('unseen')
+      await as('admin').json('PUT', '/api/accounts/some-guest', { role: 'analyst', lots: ['unseen'] })
+      // Nobody else ends it.
+      while (!(await hear()));
+      expect(heard).not.toContain('unseen')
+      expect(await lotsSeen(limited, 'latest')).toEqual(['unseen'])
+    })
+  })
+
+  it('keeps long exports of one person from another', async () => {
+    const path = '/api/ingest/v1/exports'
+    const { id } = await as('analyst').json<{ id: string }>('POST', path, { sql: 'SELECT 1', format: 'csv' })
+    const mine = await as('analyst').json<{ exports: object[] }>('GET', path)
+    expect(mine.exports).toMatchObject([{ id }])
+    expect(await as('admin').json('GET', path)).toEqual({ exports: [] })
+    for (const [method, what] of [
+      ['GET', `${path}/${id}`],
+      ['GET', `${path}/${id}/file`],
+      ['DELETE', `${path}/${id}`],
+    ] as const)
+      expect((await as('admin').ask(method, what)).status, what).toBe(404)
+    await eventually(async () => (await as('analyst').ask('GET', `${path}/${id}/file`)).ok)
+    await as('analyst').json('DELETE', `${path}/${id}`)
+  })
+
+  it('makes a backup for operators, and shows those there are', async () => {
+    const path = '/api/ingest/v1/backups'
+    const made = await as('operator').json<{ name: string }>('POST', path)
+    expect(await as('operator').json('GET', path)).toMatchObject({ backups: [{ name: made.name }] })
+    const metrics = await (await as('operator').ask('GET', '/api/ingest/metrics')).text()
+    expect(metrics).toMatch(/^lotwatch_ingest_disk_bytes\{use="backups"\} [1-9]/m)
+    expect(metrics).toMatch(/^lotwatch_ingest_disk_free_bytes [1-9]/m)
   })
 
   it.each(['/v1/devices/../clients', '/v1/devices/%2e%2e/clients', '/v1/devices/..%2fclients'])(

@@ -10,7 +10,10 @@ export function AccountPage() {
   const { me, look, setLook, signOut } = useApp()
   return (
     <>
-      <Head title="Account" about={`Signed in as ${me.person}, ${me.role}`}>
+      <Head
+        title="Account"
+        about={`Signed in as ${me.person}, ${me.role}${me.lots === undefined ? '' : `, of ${me.lots.join(', ')}`}`}
+      >
         <button type="button" onClick={() => void signOut()}>
           Sign out
         </button>

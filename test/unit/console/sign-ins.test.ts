@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import Database from 'libsql'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createPasswords } from '../../../console/server/password.ts'
 import { type ConsoleStore, openConsoleStore } from '../../../console/server/store.ts'
@@ -173,6 +174,56 @@ describe('being signed in', () => {
     const { id } = signedIn(signIns.byLink(link({ account: 'maria' }), address))
     await signIns.putAccount(admin, 'maria', { role: 'analyst' })
     expect(find(id)?.role).toBe('analyst')
+  })
+
+  it('follows the lots of the account at once, and a stream of before is not theirs any more', async () => {
+    const admin = signedIn()
+    await signIns.putAccount(admin, 'maria', { role: 'analyst' })
+    const maria = signedIn(signIns.byLink(link({ account: 'maria' }), address))
+    expect(maria.lots).toBeUndefined()
+    expect(signIns.isStill(maria)).toBe(true)
+    await signIns.putAccount(admin, 'maria', { role: 'analyst', lots: ['north'] })
+    expect(find(maria.id)?.lots).toEqual(['north'])
+    expect(signIns.isStill(maria)).toBe(false)
+    await signIns.putAccount(admin, 'maria', { role: 'analyst' })
+    expect(find(maria.id)?.lots).toBeUndefined()
+  })
+
+  it('is limited to lots as an analyst alone, whoever says so', async () => {
+    for (const role of ['operator', 'admin'] as const) {
+      await expect(signIns.putAccount(signedIn(), 'maria', { role, lots: ['north'] })).rejects.toMatchObject({
+        code: 'request.invalid',
+      })
+      expect(() => signIns.byProvider({ name: 'maria', role, lots: ['north'] }, address)).toThrow(
+        expect.objectContaining({ code: 'sign_in.refused' }),
+      )
+    }
+    const id = signIns.byProvider({ name: 'maria', role: 'analyst', lots: ['north'] }, address)
+    expect(find(id)).toMatchObject({ person: 'oidc:maria', lots: ['north'] })
+  })
+
+  it('keeps its limit when only the password is another', async () => {
+    await signIns.putAccount(signedIn(), 'maria', { role: 'analyst', lots: ['north'] })
+    const maria = signedIn(signIns.byLink(link({ account: 'maria' }), address))
+    await signIns.changePassword(maria, { password: long })
+    expect(find(maria.id)?.lots).toEqual(['north'])
+  })
+
+  it('goes on in a file of a version that knew no lots', () => {
+    const path = join(dir.path, 'before.db')
+    const before = new Database(path)
+    before.exec(`
+      CREATE TABLE accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, password_hash TEXT, created_at_ms INTEGER NOT NULL) STRICT;
+      CREATE TABLE sign_ins (id_hash TEXT PRIMARY KEY, person TEXT NOT NULL, role TEXT NOT NULL, account TEXT,
+        since_ms INTEGER NOT NULL, last_seen_ms INTEGER NOT NULL) STRICT;
+      INSERT INTO accounts VALUES ('maria', 'analyst', NULL, 0)`)
+    before.close()
+    const after = openConsoleStore(path)
+    const maria = after.findAccount('maria')
+    expect(maria).toMatchObject({ role: 'analyst', lots: undefined })
+    if (maria !== undefined) after.putAccount({ ...maria, lots: ['north'] })
+    expect(after.findAccount('maria')?.lots).toEqual(['north'])
+    after.close()
   })
 
   it('leaves the last word on administrators to another', async () => {

@@ -6,6 +6,7 @@ import { useApp } from '../../app-state.ts'
 import { useDoing, useLoad, useNow } from '../../load.ts'
 import { Confirm, Dialog } from '../../parts/dialog.tsx'
 import { Field } from '../../parts/form.tsx'
+import { LotSelect } from '../../parts/lot-select.tsx'
 import { Fault, Waiting } from '../../parts/notices.tsx'
 import { Table } from '../../parts/table.tsx'
 import { ago, dateTime } from '../../words.ts'
@@ -46,6 +47,7 @@ export function Accounts() {
           columns={[
             { name: 'name', head: 'Name', by: (row) => row.name, cell: (row) => row.name },
             { name: 'role', head: 'Role', by: (row) => roles.indexOf(row.role), cell: (row) => row.role },
+            { name: 'lots', head: 'Sees', cell: (row) => row.lots?.join(', ') ?? 'every lot' },
             {
               name: 'password',
               head: 'Comes in by',
@@ -106,10 +108,15 @@ function EditAccount({ account, close }: { account: Account | undefined; close: 
   const doing = useDoing()
   const [name, setName] = useState(account?.name ?? '')
   const [role, setRole] = useState<Role>(account?.role ?? 'analyst')
+  const [lots, setLots] = useState<readonly string[]>(account?.lots ?? [])
   const [password, setPassword] = useState('')
   const save = async (event: Event) => {
     event.preventDefault()
-    const body = { role, ...(password === '' ? {} : { password }) }
+    const body = {
+      role,
+      ...(role === 'analyst' && lots.length > 0 ? { lots } : {}),
+      ...(password === '' ? {} : { password }),
+    }
     if (
       await doing.run(
         () => api.put(`/api/accounts/${encodeURIComponent(name)}`, { body }),
@@ -142,6 +149,7 @@ function EditAccount({ account, close }: { account: Account | undefined; close: 
             </label>
           ))}
         </fieldset>
+        {role === 'analyst' && <LotsOfPerson lots={lots} change={setLots} />}
         <Field
           label={account === undefined ? 'Password' : 'New password'}
           hint={
@@ -167,5 +175,47 @@ function EditAccount({ account, close }: { account: Account | undefined; close: 
         </div>
       </form>
     </Dialog>
+  )
+}
+
+function LotsOfPerson({
+  lots,
+  change,
+}: {
+  lots: readonly string[]
+  change: (lots: readonly string[]) => void
+}) {
+  return (
+    <div class="stack tight">
+      <Field
+        label="Limited to lots"
+        hint={
+          lots.length === 0
+            ? 'Every lot is seen, as long as none is named.'
+            : 'Nothing is seen of any other lot.'
+        }
+      >
+        <LotSelect
+          value=""
+          none="add a lot …"
+          choose={(lotId) => lotId !== '' && !lots.includes(lotId) && change([...lots, lotId])}
+        />
+      </Field>
+      {lots.length > 0 && (
+        <div class="row">
+          {lots.map((lotId) => (
+            <button
+              key={lotId}
+              type="button"
+              class="chip"
+              aria-label={`Take away ${lotId}`}
+              onClick={() => change(lots.filter((one) => one !== lotId))}
+            >
+              {lotId} ✕
+            </button>
+          ))}
+        </div>
+      )}
+    </div>
   )
 }
