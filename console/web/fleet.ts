@@ -3,7 +3,7 @@ import type { Answer, DeviceRow } from '../../core/contract/query.ts'
 import type { Device } from '../../core/contract/registry.ts'
 import type { Api } from './api.ts'
 import { Problem } from './api.ts'
-import { parseTime, type Tone } from './words.ts'
+import { dash, parseTime, span, type Tone } from './words.ts'
 
 export interface Connection {
   readonly deviceId: string
@@ -138,4 +138,12 @@ async function orElse<T, Other>(asked: Promise<T>, otherwise: Other): Promise<T 
     if (error instanceof Problem) return otherwise
     throw error
   }
+}
+
+/** How far a clock is off, in words. Pure. */
+export function clockWords(state: string | null | undefined, offsetMs: number | null | undefined): string {
+  if (state === null || state === undefined) return dash
+  if (state !== 'synced') return 'not set'
+  if (offsetMs === null || offsetMs === undefined || Math.abs(offsetMs) < 1000) return 'right'
+  return `${span(Math.abs(offsetMs) / 1000)} ${offsetMs > 0 ? 'fast' : 'slow'}`
 }
