@@ -10,7 +10,8 @@ import { Chips, Field, Switch } from '../parts/form.tsx'
 import { Head } from '../parts/head.tsx'
 import { type Line, LineChart } from '../parts/line-chart.tsx'
 import { Empty, Fault, Waiting } from '../parts/notices.tsx'
-import { rangeOf, ranges } from '../ranges.ts'
+import { RangeChoice } from '../parts/range-choice.tsx'
+import { queryOf, type SeriesQuestion, spanOf } from '../ranges.ts'
 import { counted, number, parseTime } from '../words.ts'
 import { Sql } from './sql.tsx'
 
@@ -49,28 +50,38 @@ export function ExplorePage() {
 function Charts() {
   const { api } = useApp()
   const [parameters, setParameters] = useParameters()
-  const range = rangeOf(parameters.range)
+  const span = spanOf(parameters)
   const agg = aggregates.find(({ value }) => value === parameters.agg)?.value ?? 'mean'
-  const compares = parameters.compare === 'week' && range.value !== '-365d'
+  const compares = parameters.compare === 'week' && span.value !== '-365d'
   const lots = useLoad('lots', (signal) => api.get<Answer<LotRow>>('/api/ingest/v1/lots', { signal }))
   const known = lots.value?.rows ?? []
   const wanted = (parameters.lots ?? '').split(',').filter((lotId) => lotId !== '')
   const chosen = (wanted.length > 0 ? wanted : known.slice(0, 2).map(({ lotId }) => lotId)).slice(0, lotsMax)
   const nameOf = (lotId: string) => known.find((lot) => lot.lotId === lotId)?.name ?? lotId
-  const question = { lots: chosen, from: range.value, every: range.every, agg: [agg], zone: localZone }
+  const question = {
+    lots: chosen,
+    from: span.from,
+    ...(span.to === undefined ? {} : { to: span.to }),
+    every: span.every,
+    agg: [agg],
+    zone: localZone,
+  }
   const series = useLoad(
     chosen.length === 0 ? undefined : JSON.stringify([question, compares]),
     async (signal) => {
-      const ask = (times: { from: string; to?: string }) =>
+      const ask = (times: Partial<SeriesQuestion>) =>
         api.get<Answer<SeriesRow>>('/api/ingest/v1/series', {
-          query: { lot: chosen, every: range.every, agg, tz: localZone, ...times },
+          query: queryOf({ ...question, ...times }),
           signal,
         })
-      const now = await ask({ from: range.value })
+      const now = await ask({})
       const [first, last] = [now.rows[0]?.start, now.rows[0] === undefined ? undefined : now.rows.at(-1)?.end]
       if (!compares || first === undefined || last === undefined) return { now, before: undefined }
       const weekAgo = (time: string) => new Date(Date.parse(time) - weekMs).toISOString()
-      return { now, before: await ask({ from: weekAgo(first), to: weekAgo(last) }) }
+      return {
+        now,
+        before: await ask({ from: weekAgo(first), to: weekAgo(last), every: now.resolution ?? span.every }),
+      }
     },
     { everyMs: 60_000 },
   )
@@ -127,12 +138,7 @@ function Charts() {
               )}
             </div>
             <div class="row">
-              <Chips
-                label="Range"
-                options={ranges}
-                chosen={range.value}
-                choose={(value) => setParameters({ range: value })}
-              />
+              <RangeChoice span={span} zone={localZone} choose={setParameters} />
               <Field label="Of each window">
                 <select value={agg} onChange={(event) => setParameters({ agg: event.currentTarget.value })}>
                   {aggregates.map(({ value, text }) => (
@@ -145,7 +151,7 @@ function Charts() {
               <Switch
                 label="against the week before"
                 isOn={compares}
-                disabled={range.value === '-365d'}
+                disabled={span.value === '-365d'}
                 change={(isOn) => setParameters({ compare: isOn ? 'week' : undefined })}
               />
             </div>
@@ -160,7 +166,9 @@ function Charts() {
               height={360}
             />
           )}
-          {chosen.length > 0 && <ExportBox question={question} />}
+          {chosen.length > 0 && (
+            <ExportBox question={{ ...question, every: series.value?.now.resolution ?? span.every }} />
+          )}
         </>
       )}
     </div>

@@ -1,32 +1,35 @@
 /** One lot: how full it is and was over any range, against its typical week; what is missing, and how to get at it all. */
 import { useMemo } from 'preact/hooks'
 import { useLocation, useRoute } from 'preact-iso'
+import type { CompletenessRow } from '../../../core/contract/completeness.ts'
 import type { Answer, LatestRow, LotRow, ProfileRow, SeriesRow } from '../../../core/contract/query.ts'
+import type { Query } from '../api.ts'
 import { mayAs, useApp } from '../app-state.ts'
 import { useLive } from '../live.ts'
 import { useLoad, useNow } from '../load.ts'
+import { flowsOf, lotChartOf, summaryOf } from '../lot-chart.ts'
 import { localZone, lotStates } from '../lots.ts'
 import { useParameters } from '../parameters.ts'
 import { ExportBox } from '../parts/export-box.tsx'
-import { Chips } from '../parts/form.tsx'
 import { Head } from '../parts/head.tsx'
 import { HeatMap } from '../parts/heat-map.tsx'
-import { type Gap, LineChart } from '../parts/line-chart.tsx'
+import { LineChart } from '../parts/line-chart.tsx'
 import { Badge, Empty, Fault, Waiting } from '../parts/notices.tsx'
 import { OccupancyBar } from '../parts/occupancy.tsx'
-import { rangeOf, ranges } from '../ranges.ts'
-import { hourOfWeek } from '../week.ts'
+import { RangeChoice } from '../parts/range-choice.tsx'
+import { spanOf } from '../ranges.ts'
 import { ago, counted, number, parseTime } from '../words.ts'
 
 const weeks = 4
 const nothing: readonly ProfileRow[] = []
+const nothingYet = { taken: undefined, flows: undefined, completeness: [] }
 
 export function LotPage() {
   const { api, me } = useApp()
   const lotId = useRoute().params.lotId ?? ''
   const { path } = useLocation()
   const [parameters, setParameters] = useParameters()
-  const range = rangeOf(parameters.range)
+  const span = spanOf(parameters)
   const head = useLoad(
     `lot ${lotId}`,
     async (signal) => {
@@ -41,11 +44,19 @@ export function LotPage() {
   )
   const zone = head.value?.lot?.zone ?? localZone
   const hasLot = head.value?.lot !== undefined
-  const ask = (more: Record<string, string>, signal: AbortSignal) =>
-    api.get<Answer<SeriesRow>>('/api/ingest/v1/series', { query: { lot: lotId, tz: zone, ...more }, signal })
+  const asked = { lot: lotId, tz: zone, from: span.from, to: span.to, every: span.every }
   const series = useLoad(
-    hasLot ? `series ${path} ${range.value} ${zone}` : undefined,
-    (signal) => ask({ from: range.value, every: range.every, agg: 'mean,max,count' }, signal),
+    hasLot ? JSON.stringify(asked) : undefined,
+    async (signal) => {
+      const ask = <Row,>(path: string, more: Query) =>
+        api.get<Answer<Row>>(`/api/ingest/v1/${path}`, { query: { ...asked, ...more }, signal })
+      const [taken, flows, completeness] = await Promise.all([
+        ask<SeriesRow>('series', { agg: 'mean,max' }),
+        ask<SeriesRow>('series', { metric: 'entries,exits', agg: 'sum' }),
+        ask<CompletenessRow>('completeness', {}),
+      ])
+      return { taken, flows, completeness: completeness.rows }
+    },
     { everyMs: 60_000 },
   )
   const history = useLoad(hasLot ? `week ${path} ${zone}` : undefined, (signal) =>
@@ -57,13 +68,17 @@ export function LotPage() {
   const week = history.value?.rows ?? nothing
   useLive(hasLot ? { lot: lotId } : undefined, () => {
     void head.reload()
-    if (range.value === '-6h') void series.reload()
+    if (/^-[0-9]+h$/.test(span.value)) void series.reload()
   })
   const nowMs = useNow()
+  const { lot, latest } = head.value ?? {}
+  const capacity = latest?.capacity ?? lot?.capacity ?? null
+  const { taken, flows, completeness } = series.value ?? nothingYet
   const chart = useMemo(
-    () => (series.value === undefined ? undefined : chartOf(series.value, week, range.every)),
-    [series.value, week, range.every],
+    () => (taken === undefined ? undefined : lotChartOf(taken, { week, completeness, capacity })),
+    [taken, week, completeness, capacity],
   )
+  const cars = chart === undefined || flows === undefined ? undefined : flowsOf(flows, chart.times)
 
   if (head.value !== undefined && head.value.lot === undefined)
     return (
@@ -76,8 +91,6 @@ export function LotPage() {
         </Empty>
       </>
     )
-  const { lot, latest } = head.value ?? {}
-  const capacity = latest?.capacity ?? lot?.capacity ?? null
   return (
     <>
       <Head title={lot?.name ?? lotId} about={lot === undefined ? undefined : aboutOf(lot, zone)}>
@@ -90,35 +103,42 @@ export function LotPage() {
       <div class="stack">
         <Fault problem={head.problem ?? series.problem} retry={head.reload} />
         {latest !== undefined && <Standing latest={latest} nowMs={nowMs} />}
-        <Chips
-          label="Range"
-          options={ranges}
-          chosen={range.value}
-          choose={(value) => setParameters({ range: value })}
-        />
+        <RangeChoice span={span} zone={zone} choose={setParameters} />
         {chart === undefined && series.problem === undefined && <Waiting what="readings" />}
-        {chart !== undefined && series.value !== undefined && (
-          <>
-            <LineChart
-              title="Taken spaces"
-              summary={summaryOf(series.value, chart.gaps.length)}
-              times={chart.times}
-              lines={[{ label: 'mean', values: chart.means }]}
-              band={{ label: 'typical', low: chart.low, high: chart.high }}
-              gaps={chart.gaps}
-              zone={zone}
-              {...(capacity === null ? {} : { level: { value: capacity, label: 'capacity' } })}
-            />
-            <LineChart
-              title="Readings"
-              summary={`How many were stored in each ${range.every}; none is a gap, never a zero above.`}
-              times={chart.times}
-              lines={[{ label: 'readings', values: chart.counts, color: '--series-3' }]}
-              gaps={chart.gaps}
-              zone={zone}
-              height={150}
-            />
-          </>
+        {chart !== undefined && taken !== undefined && (
+          <LineChart
+            title="Taken spaces"
+            summary={summaryOf(taken, chart.gaps.length)}
+            times={chart.times}
+            lines={[{ label: 'mean', values: chart.means }]}
+            band={{
+              label: 'typical',
+              low: { label: 'typical, low', values: chart.typicalLow },
+              high: { label: 'typical, high', values: chart.typicalHigh },
+            }}
+            gaps={chart.gaps}
+            notes={chart.notes}
+            remarks={chart.remarks}
+            zone={zone}
+            {...(capacity === null ? {} : { level: { value: capacity, label: 'capacity' } })}
+          />
+        )}
+        {chart !== undefined && cars !== undefined && (
+          <LineChart
+            title="Cars in and out"
+            summary={`In each ${flows?.resolution ?? span.every}: ${flowWords(cars)}`}
+            times={chart.times}
+            lines={[
+              { label: 'in', values: cars.entries, color: '--series-3' },
+              { label: 'out', values: cars.exits, color: '--series-2' },
+            ]}
+            gaps={chart.gaps}
+            zone={zone}
+            height={190}
+          />
+        )}
+        {chart !== undefined && cars === undefined && chart.times.length > 0 && (
+          <p class="small soft">No device of this lot counts cars in and out.</p>
         )}
         {history.value !== undefined && (
           <HeatMap
@@ -130,7 +150,14 @@ export function LotPage() {
         )}
         {hasLot && (
           <ExportBox
-            question={{ lots: [lotId], from: range.value, every: range.every, agg: ['mean', 'max'], zone }}
+            question={{
+              lots: [lotId],
+              from: span.from,
+              ...(span.to === undefined ? {} : { to: span.to }),
+              every: taken?.resolution ?? span.every,
+              agg: ['mean', 'max'],
+              zone,
+            }}
           />
         )}
       </div>
@@ -166,47 +193,8 @@ function Standing({ latest, nowMs }: { latest: LatestRow; nowMs: number }) {
   )
 }
 
-function chartOf(answer: Answer<SeriesRow>, week: readonly ProfileRow[], every: string) {
-  const { rows } = answer
-  const times = rows.map(({ start }) => parseTime(start) ?? 0)
-  const byHour = new Map(week.map((row) => [(row.weekday - 1) * 24 + row.hour, row]))
-  const typical = rows.map(({ start }) => (every === '1d' ? undefined : byHour.get(hourOfWeek(start))))
-  return {
-    times,
-    means: rows.map(({ mean }) => mean ?? null),
-    counts: rows.map(({ count }) => count ?? 0),
-    low: { label: 'typical, low', values: typical.map((hour) => hour?.p10 ?? null) },
-    high: { label: 'typical, high', values: typical.map((hour) => hour?.p90 ?? null) },
-    gaps: gapsOf(answer),
-  }
-}
-
-/** Runs of windows without a value, after the first that has one, each with the reason that ingest gives for its time. */
-function gapsOf({ rows, gaps: reasons }: Answer<SeriesRow>): Gap[] {
-  const gaps: Gap[] = []
-  const first = rows.findIndex(({ mean }) => mean !== null && mean !== undefined)
-  if (first < 0) return gaps
-  for (const row of rows.slice(first)) {
-    if (row.mean !== null && row.mean !== undefined) continue
-    const [fromMs, toMs] = [parseTime(row.start) ?? 0, parseTime(row.end) ?? 0]
-    const known = reasons.find(
-      ({ from, to }) => (parseTime(from) ?? toMs) < toMs && (parseTime(to) ?? fromMs) > fromMs,
-    )
-    const reason = known?.reason.replaceAll('_', ' ') ?? 'nothing came'
-    const before = gaps.at(-1)
-    if (before !== undefined && before.toMs === fromMs && before.reason === reason)
-      gaps[gaps.length - 1] = { ...before, toMs }
-    else gaps.push({ fromMs, toMs, reason })
-  }
-  return gaps
-}
-
-function summaryOf({ rows, complete, gaps }: Answer<SeriesRow>, holes: number): string {
-  const means = rows.flatMap(({ mean }) => (mean === null || mean === undefined ? [] : [mean]))
-  if (means.length === 0) return 'Nothing was measured in this range.'
-  const range = `Between ${number(Math.min(...means))} and ${number(Math.max(...rows.map(({ max }) => max ?? 0)))} taken.`
-  const missing = complete
-    ? 'No reading is missing.'
-    : `${counted(gaps.length, 'run')} of readings missing: see Quality.`
-  return holes === 0 ? `${range} ${missing}` : `${range} ${missing} ${counted(holes, 'gap')} shaded.`
+function flowWords({ entries, exits }: NonNullable<ReturnType<typeof flowsOf>>): string {
+  const sum = (values: readonly (number | null)[]) =>
+    values.reduce<number>((all, value) => all + (value ?? 0), 0)
+  return `${counted(sum(entries), 'car')} in and ${number(sum(exits))} out in all.`
 }

@@ -4,6 +4,7 @@ import { useApp } from '../app-state.ts'
 import { useDoing, useLoad } from '../load.ts'
 import { localZone } from '../lots.ts'
 import { useParameters } from '../parameters.ts'
+import { ExportJobs } from '../parts/export-jobs.tsx'
 import { Field } from '../parts/form.tsx'
 import { Fault } from '../parts/notices.tsx'
 import { saveFile } from '../parts/secret.tsx'
@@ -117,6 +118,7 @@ export function Sql() {
         </section>
       </div>
       <Fault problem={doing.problem} />
+      <ExportJobs title="All of a long answer, as one file" request={{ sql, tz: localZone }} />
       {answer !== undefined && (
         <section class="stack tight" aria-label="Answer">
           <p role="status" class="soft">

@@ -2,7 +2,8 @@
 import { useState } from 'preact/hooks'
 import { addressOf } from '../api.ts'
 import { useApp } from '../app-state.ts'
-import { type SeriesQuestion, spellings } from '../ranges.ts'
+import { queryOf, type SeriesQuestion, spellings } from '../ranges.ts'
+import { ExportJobs } from './export-jobs.tsx'
 import { Chips, Copy } from './form.tsx'
 
 const files = [
@@ -16,10 +17,10 @@ export function ExportBox({ question }: { question: SeriesQuestion }) {
   const all = spellings(question, me.urls.ingest)
   const [name, setName] = useState('curl')
   const text = all.find((one) => one.name === name)?.text ?? ''
-  const { lots, from, every, agg, zone } = question
-  const file = (format: string) =>
-    addressOf('/api/ingest/v1/series', { lot: lots, from, every, agg: agg.join(','), tz: zone, format })
-  const fileName = `${lots.length === 1 ? lots[0] : 'lots'}-${from.replace('-', 'last-')}-${every}-${zone.replaceAll('/', '_')}`
+  const { lots, from, to, every, zone } = question
+  const file = (format: string) => addressOf('/api/ingest/v1/series', { ...queryOf(question), format })
+  const time = to === undefined ? from.replace(/^-/, 'last-') : `${from}-${to}`.replaceAll(':', '')
+  const fileName = `${lots.length === 1 ? lots[0] : 'lots'}-${time}-${every}-${zone.replaceAll('/', '_')}`
   return (
     <section class="panel stack" aria-labelledby="export">
       <div class="row spread">
@@ -47,6 +48,10 @@ export function ExportBox({ question }: { question: SeriesQuestion }) {
         <Copy text={text} what={name} />
       </div>
       <pre>{text}</pre>
+      <ExportJobs
+        title="Every reading of this time, as one file"
+        request={{ lot: [...lots], from, ...(to === undefined ? {} : { to }), tz: zone }}
+      />
     </section>
   )
 }

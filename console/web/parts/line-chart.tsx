@@ -1,12 +1,14 @@
 /**
  * Lines over time, drawn by uPlot: cursors of the charts on a page move together, gaps are shaded with their reason, a
- * band lies behind. Behind every chart is its table, and above it what it says in words.
+ * band lies behind. Behind every chart is its table, above it what it says in words, and below it gaps and notes.
  */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { useApp } from '../app-state.ts'
+import type { Gap, Note } from '../lot-chart.ts'
 import { dash, dateTime, number } from '../words.ts'
+import { dataOf, optionsOf } from './line-drawing.ts'
 import { Table } from './table.tsx'
 
 export interface Line {
@@ -19,12 +21,6 @@ export interface Line {
   readonly digits?: number
 }
 
-export interface Gap {
-  readonly fromMs: number
-  readonly toMs: number
-  readonly reason: string
-}
-
 export interface LineChartProps {
   readonly title: string
   /** What it says, for who cannot see it. */
@@ -35,19 +31,23 @@ export interface LineChartProps {
   /** Shaded between, behind the lines. */
   readonly band?: { readonly label: string; readonly low: Line; readonly high: Line }
   readonly gaps?: readonly Gap[]
+  /** Marked along the upper edge, and said in the table. */
+  readonly notes?: readonly Note[]
+  /** What the notes come to, in words. */
+  readonly remarks?: readonly string[]
   /** A level, such as the capacity. */
   readonly level?: { readonly value: number; readonly label: string }
   readonly zone: string
   readonly height?: number
 }
 
-const cursors = 'lotwatch'
+const listedMax = 12
 
 export function LineChart(props: LineChartProps) {
   const { look } = useApp()
   const [isTable, setTable] = useState(false)
   const place = useRef<HTMLDivElement>(null)
-  const { title, summary, times, lines, gaps = [] } = props
+  const { title, summary, times, lines, gaps = [], notes = [], remarks = [] } = props
 
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
@@ -120,123 +120,37 @@ export function LineChart(props: LineChartProps) {
                       gaps.find(({ fromMs, toMs }) => atMs >= fromMs && atMs < toMs)?.reason ?? dash,
                   },
                 ]),
+            ...(notes.length === 0
+              ? []
+              : [
+                  {
+                    name: 'notes',
+                    head: 'Notes',
+                    cell: ({ atMs }: { atMs: number }) =>
+                      notes.find(({ fromMs }) => fromMs === atMs)?.text ?? dash,
+                  },
+                ]),
           ]}
         />
       ) : (
         <div class="chart" ref={place} aria-hidden="true" style={{ minHeight: `${props.height ?? 280}px` }} />
       )}
+      {gaps.length + remarks.length > 0 && (
+        <details class="small">
+          <summary>Gaps and notes</summary>
+          <ul>
+            {gaps.slice(-listedMax).map(({ fromMs, toMs, reason }) => (
+              <li key={fromMs}>
+                <b>{reason}</b>, {dateTime(fromMs, props.zone)} to {dateTime(toMs, props.zone)}
+              </li>
+            ))}
+            {gaps.length > listedMax && <li>and {gaps.length - listedMax} gaps before, in the table</li>}
+            {remarks.map((text) => (
+              <li key={text}>{text}</li>
+            ))}
+          </ul>
+        </details>
+      )}
     </figure>
   )
-}
-
-function dataOf({ times, lines, band, level }: LineChartProps): uPlot.AlignedData {
-  return [
-    times.map((atMs) => atMs / 1000),
-    ...(band === undefined ? [] : [[...band.high.values], [...band.low.values]]),
-    ...lines.map(({ values }) => [...values]),
-    ...(level === undefined ? [] : [times.map(() => level.value)]),
-  ]
-}
-
-function optionsOf(props: LineChartProps, box: HTMLElement): uPlot.Options {
-  const { lines, band, level, gaps = [], zone, height = 280 } = props
-  const style = getComputedStyle(document.documentElement)
-  const color = resolver(box)
-  const axis = {
-    stroke: color('--soft'),
-    grid: { stroke: color('--line'), width: 1 },
-    ticks: { stroke: color('--line'), width: 1 },
-    font: `12px ${style.getPropertyValue('--font')}`,
-  }
-  const shown =
-    (digits = 0) =>
-    (_: uPlot, value: number | null) =>
-      number(value, digits)
-  return {
-    width: box.clientWidth,
-    height,
-    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
-    cursor: { sync: { key: cursors }, drag: { x: true, y: false }, focus: { prox: 24 } },
-    scales: { y: { range: (_, __, high) => [0, Math.max(1, high) * 1.06] } },
-    axes: [
-      { ...axis, values: timeTicks(zone) },
-      { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick, tick % 1 === 0 ? 0 : 1)) },
-    ],
-    ...(band === undefined ? {} : { bands: [{ series: [1, 2], fill: color('--accent-soft') }] }),
-    series: [
-      { value: (_, seconds) => (seconds === null ? dash : dateTime(seconds * 1000, zone)) },
-      ...(band === undefined
-        ? []
-        : [band.high, band.low].map((line) => ({
-            label: line.label,
-            class: 'unseen',
-            width: 0,
-            value: shown(),
-          }))),
-      ...lines.map((line, i) => ({
-        label: line.label,
-        stroke: color(line.color ?? `--series-${(i % 4) + 1}`),
-        width: 2,
-        spanGaps: false,
-        points: { show: false },
-        ...(line.dashed === true ? { dash: [6, 5] } : {}),
-        value: shown(line.digits),
-      })),
-      ...(level === undefined
-        ? []
-        : [
-            {
-              label: level.label,
-              stroke: color('--soft'),
-              width: 1,
-              dash: [2, 4],
-              points: { show: false },
-              value: shown(),
-            },
-          ]),
-    ],
-    hooks: {
-      drawClear: [
-        (chart) => {
-          const { ctx, bbox } = chart
-          ctx.save()
-          ctx.fillStyle = color('--gap')
-          for (const { fromMs, toMs } of gaps) {
-            const from = Math.max(bbox.left, chart.valToPos(fromMs / 1000, 'x', true))
-            const to = Math.min(bbox.left + bbox.width, chart.valToPos(toMs / 1000, 'x', true))
-            if (to > from) ctx.fillRect(from, bbox.top, to - from, bbox.height)
-          }
-          ctx.restore()
-        },
-      ],
-    },
-  }
-}
-
-/** Hours where there are some within a day; the date with the first tick of each day. */
-function timeTicks(zone: string): NonNullable<uPlot.Axis['values']> {
-  const hours = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', timeZone: zone })
-  const days = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: zone })
-  return (_, seconds) => {
-    let before = ''
-    return seconds.map((second) => {
-      const [day, hour] = [days.format(second * 1000), hours.format(second * 1000)]
-      const isNew = day !== before
-      before = day
-      if (!isNew) return hour
-      return hour === '00:00' ? day : `${hour}\n${day}`
-    })
-  }
-}
-
-/** A canvas does not know `light-dark()`: an element is asked what it comes to. */
-function resolver(box: HTMLElement): (name: string) => string {
-  return (name) => {
-    const probe = document.createElement('i')
-    probe.style.color = `var(${name})`
-    box.append(probe)
-    const { color } = getComputedStyle(probe)
-    probe.remove()
-    return color
-  }
 }

@@ -24,6 +24,14 @@ export interface TableProps<Row> {
   readonly descending?: boolean
   /** CSS; with it the table scrolls in itself. */
   readonly height?: string
+  /** With it rows can be chosen, each by a box at its beginning, and all by the one in the head. */
+  readonly choice?: Choice
+}
+
+export interface Choice {
+  /** Keys of rows. */
+  readonly chosen: ReadonlySet<string>
+  readonly choose: (keys: ReadonlySet<string>) => void
 }
 
 const rowPx = 40
@@ -32,9 +40,10 @@ const manyRows = 120
 const spareRows = 12
 
 export function Table<Row>(props: TableProps<Row>) {
-  const { columns, rows, keyOf, label } = props
+  const { columns, rows, keyOf, label, choice } = props
   const [sort, setSort] = useState({ name: props.sortedBy, descending: props.descending ?? false })
   const sorted = useMemo(() => sortRows(rows, columns, sort), [rows, columns, sort])
+  const keys = useMemo(() => (choice === undefined ? [] : rows.map(keyOf)), [rows, choice === undefined])
   const box = useRef<HTMLDivElement>(null)
   const isMany = sorted.length > manyRows
   const [seen, setSeen] = useState({ from: 0, to: manyRows })
@@ -63,6 +72,11 @@ export function Table<Row>(props: TableProps<Row>) {
       <table aria-rowcount={sorted.length + 1}>
         <thead>
           <tr aria-rowindex={1}>
+            {choice !== undefined && (
+              <th scope="col" class="choice">
+                <ChoiceOfAll keys={keys} {...choice} />
+              </th>
+            )}
             {columns.map((column) => (
               <th
                 key={column.name}
@@ -95,9 +109,14 @@ export function Table<Row>(props: TableProps<Row>) {
           </tr>
         </thead>
         <tbody>
-          {above > 0 && <Spacer px={above} columns={columns.length} />}
+          {above > 0 && <Spacer px={above} columns={columns.length + 1} />}
           {shown.map((row, i) => (
             <tr key={keyOf(row)} aria-rowindex={(isMany ? seen.from : 0) + i + 2}>
+              {choice !== undefined && (
+                <td class="choice">
+                  <ChoiceOfOne name={keyOf(row)} {...choice} />
+                </td>
+              )}
               {columns.map((column) => (
                 <td key={column.name} class={column.align}>
                   {column.cell(row)}
@@ -105,10 +124,41 @@ export function Table<Row>(props: TableProps<Row>) {
               ))}
             </tr>
           ))}
-          {below > 0 && <Spacer px={below} columns={columns.length} />}
+          {below > 0 && <Spacer px={below} columns={columns.length + 1} />}
         </tbody>
       </table>
     </section>
+  )
+}
+
+/** All rows there are, also those out of sight. */
+function ChoiceOfAll({ keys, chosen, choose }: Choice & { keys: readonly string[] }) {
+  const count = keys.filter((key) => chosen.has(key)).length
+  const isAll = count === keys.length
+  return (
+    <input
+      type="checkbox"
+      aria-label="Choose all rows"
+      checked={isAll}
+      indeterminate={count > 0 && !isAll}
+      onChange={() => choose(new Set(isAll ? [] : keys))}
+    />
+  )
+}
+
+function ChoiceOfOne({ name, chosen, choose }: Choice & { name: string }) {
+  return (
+    <input
+      type="checkbox"
+      aria-label={`Choose ${name}`}
+      checked={chosen.has(name)}
+      onChange={(event) => {
+        const next = new Set(chosen)
+        if (event.currentTarget.checked) next.add(name)
+        else next.delete(name)
+        choose(next)
+      }}
+    />
   )
 }
 
