@@ -1,21 +1,20 @@
 /** Devices: all of them in one table, narrowed by their state, by lot or by name; registered one by one or from a file. */
 import { useMemo, useState } from 'preact/hooks'
-import type { CredentialFile } from '../../../core/contract/credential.ts'
-import { slugOf } from '../../../core/contract/device.ts'
 import type { LotRow } from '../../../core/contract/query.ts'
 import { useApp } from '../app-state.ts'
-import { askFleet, type FleetRow, toneOfWord, type Word } from '../fleet.ts'
-import { useDoing, useLoad, useNow } from '../load.ts'
+import { askFleet, clockWords, type FleetRow, toneOfWord, type Word } from '../fleet.ts'
+import { useLoad, useNow } from '../load.ts'
 import { useParameters } from '../parameters.ts'
-import { Dialog } from '../parts/dialog.tsx'
-import { Chips, Field } from '../parts/form.tsx'
+import { Chips } from '../parts/form.tsx'
 import { Head } from '../parts/head.tsx'
 import { Badge, Empty, Fault, Waiting } from '../parts/notices.tsx'
-import { Secret } from '../parts/secret.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { ago, counted, dash, number, span } from '../words.ts'
+import { type Bulk, BulkBar, BulkDialog } from './bulk-devices.tsx'
 import { ImportDevices } from './import-devices.tsx'
+import { NewDevice } from './new-device.tsx'
 
+const none: ReadonlySet<string> = new Set()
 /** So many are asked for less often. */
 const largeFleet = 2000
 
@@ -24,6 +23,8 @@ export function DevicesPage() {
   const [parameters, setParameters] = useParameters()
   const { state = '', search = '', lot = '' } = parameters
   const [isLarge, setLarge] = useState(false)
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(none)
+  const [bulk, setBulk] = useState<Bulk>()
   const fleet = useLoad(
     'fleet',
     async (signal) => {
@@ -43,6 +44,11 @@ export function DevicesPage() {
   const shown = useMemo(
     () => rows.filter((row) => fits(row, { state, search, lot }, lotOf)),
     [rows, state, search, lot, lotOf],
+  )
+  // Nothing is done to what is not shown.
+  const chosenShown = useMemo(
+    () => shown.map(({ device }) => device.deviceId).filter((deviceId) => chosen.has(deviceId)),
+    [shown, chosen],
   )
   const columns = useMemo(() => columnsAt(nowMs, lotOf), [nowMs, lotOf])
   return (
@@ -102,6 +108,9 @@ export function DevicesPage() {
             </button>
           </Empty>
         )}
+        {chosenShown.length > 0 && (
+          <BulkBar count={chosenShown.length} ask={setBulk} clear={() => setChosen(none)} />
+        )}
         {shown.length > 0 && (
           <Table
             label="Devices"
@@ -109,9 +118,20 @@ export function DevicesPage() {
             rows={shown}
             keyOf={({ device }) => device.deviceId}
             sortedBy="device"
+            choice={{ chosen, choose: setChosen }}
           />
         )}
       </div>
+      {bulk !== undefined && (
+        <BulkDialog
+          what={bulk}
+          deviceIds={chosenShown}
+          close={() => {
+            setBulk(undefined)
+            void fleet.reload()
+          }}
+        />
+      )}
       {parameters.new !== undefined && (
         <NewDevice
           close={() => {
@@ -249,13 +269,6 @@ function columnsAt(
   ]
 }
 
-export function clockWords(state: string | null | undefined, offsetMs: number | null | undefined): string {
-  if (state === null || state === undefined) return dash
-  if (state !== 'synced') return 'not set'
-  if (offsetMs === null || offsetMs === undefined || Math.abs(offsetMs) < 1000) return 'right'
-  return `${span(Math.abs(offsetMs) / 1000)} ${offsetMs > 0 ? 'fast' : 'slow'}`
-}
-
 function NoDevices({ add }: { add: () => void }) {
   return (
     <Empty title="There are no devices yet">
@@ -268,102 +281,5 @@ function NoDevices({ add }: { add: () => void }) {
         New device
       </button>
     </Empty>
-  )
-}
-
-function NewDevice({ close }: { close: () => void }) {
-  const { api, me } = useApp()
-  const doing = useDoing()
-  const lots = useLoad('lots', (signal) => api.get<{ rows: LotRow[] }>('/api/ingest/v1/lots', { signal }))
-  const [name, setName] = useState('')
-  const [lotId, setLotId] = useState('')
-  const [how, setHow] = useState<'enrol' | 'secret'>('enrol')
-  const [issued, setIssued] = useState<{ title: string; text: string; fileName?: string; command: string }>()
-  const deviceId = slugOf(name) ?? ''
-
-  const register = async (event: Event) => {
-    event.preventDefault()
-    await doing.run(async () => {
-      const body = {
-        deviceId,
-        ...(name === deviceId ? {} : { name }),
-        ...(lotId === '' ? {} : { lotId }),
-        ...(how === 'enrol' ? { credential: 'none' } : {}),
-      }
-      const { credential } = await api.post<{ credential?: CredentialFile }>('/api/provisioning/v1/devices', {
-        body,
-      })
-      if (how === 'secret')
-        return setIssued({
-          title: `The credential of ${deviceId}`,
-          text: JSON.stringify(credential, null, 2),
-          fileName: `${deviceId}.json`,
-          command: `LOT_AGENT_CREDENTIAL_FILE=${deviceId}.json lot-agent run`,
-        })
-      const { key } = await api.post<{ key: string }>('/api/provisioning/v1/enrol-keys', {
-        body: { deviceId },
-      })
-      setIssued({
-        title: `An enrolment key for ${deviceId}, good for a day`,
-        text: key,
-        command: `lot-agent enrol ${me.urls.provisioning} --key ${key}`,
-      })
-    }, `${deviceId} is registered.`)
-  }
-
-  if (issued !== undefined)
-    return (
-      <Dialog title={`${deviceId} is registered`} close={close}>
-        <Secret
-          title={issued.title}
-          text={issued.text}
-          {...(issued.fileName === undefined ? {} : { fileName: issued.fileName })}
-          done={close}
-        >
-          <p>On the device:</p>
-          <pre>{issued.command}</pre>
-        </Secret>
-      </Dialog>
-    )
-  return (
-    <Dialog title="New device" close={close}>
-      <form class="stack" onSubmit={register}>
-        <Field
-          label="Name"
-          hint={
-            deviceId === '' ? 'Such as gate-north.' : `Its identifier will be ${deviceId}; it stays for good.`
-          }
-        >
-          <input required value={name} onInput={(event) => setName(event.currentTarget.value)} />
-        </Field>
-        <Field label="Counts for" hint="From now on; it can be changed later, and the past stays as it was.">
-          <select value={lotId} onChange={(event) => setLotId(event.currentTarget.value)}>
-            <option value="">no lot yet</option>
-            {(lots.value?.rows ?? []).map((lot) => (
-              <option key={lot.lotId} value={lot.lotId}>
-                {lot.name}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <fieldset class="stack tight">
-          <legend>How it proves who it is</legend>
-          <label class="switch">
-            <input type="radio" name="how" checked={how === 'enrol'} onChange={() => setHow('enrol')} />
-            <span>By a key pair that it makes itself, with an enrolment key</span>
-          </label>
-          <label class="switch">
-            <input type="radio" name="how" checked={how === 'secret'} onChange={() => setHow('secret')} />
-            <span>By a credential file that you carry to it</span>
-          </label>
-        </fieldset>
-        <Fault problem={doing.problem} />
-        <div class="row">
-          <button type="submit" class="main" disabled={doing.isBusy || deviceId === ''}>
-            Register
-          </button>
-        </div>
-      </form>
-    </Dialog>
   )
 }
