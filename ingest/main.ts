@@ -30,7 +30,7 @@ import { createBackups } from './backups.ts'
 import { type IngestConfig, readIngestConfig } from './config.ts'
 import { startDayKeeper } from './day-keeper.ts'
 import { DeviceAnswers } from './device-answers.ts'
-import { addDiskMetrics } from './disk-metrics.ts'
+import { createDisk } from './disk.ts'
 import { hear } from './feed.ts'
 import { createParkApiFeed } from './feeds/parkapi.ts'
 import { Fleet } from './fleet.ts'
@@ -161,22 +161,8 @@ async function start(config: IngestConfig): Promise<Running> {
       await store.check()
     },
   })
-  const registry = addMetrics(server)
-  const metrics = createIngestMetrics(registry)
-  addDiskMetrics(registry, {
-    folder: dirname(config.databaseFile),
-    uses: {
-      ...(config.store === 'duckdb'
-        ? {
-            database: [config.databaseFile, `${config.databaseFile}.wal`],
-            'closed days': [config.segmentsDir],
-            'days from the archive': [config.archiveCacheDir],
-          }
-        : {}),
-      exports: [config.exportsDir],
-      backups: [config.backupsDir],
-    },
-  })
+  const disk = createDisk(usesOf(config), dirname(config.databaseFile))
+  const metrics = createIngestMetrics(addMetrics(server), disk)
   const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown, now: Date.now })
   await addLimits(server, {
     clientOf: (request) => door.admitted(request)?.oauthClientId,
@@ -330,6 +316,19 @@ async function openStore(
       const never: never = config.store
       return never
     }
+  }
+}
+
+/** What is on disk, and what it is for. */
+function usesOf(config: IngestConfig): Readonly<Record<string, readonly string[]>> {
+  const { databaseFile, segmentsDir, archiveCacheDir, exportsDir, backupsDir } = config
+  const ofAnyStore = { exports: [exportsDir], backups: [backupsDir] }
+  if (config.store !== 'duckdb') return ofAnyStore
+  return {
+    database: [databaseFile, `${databaseFile}.wal`],
+    'closed days': [segmentsDir],
+    'days from the archive': [archiveCacheDir],
+    ...ofAnyStore,
   }
 }
 

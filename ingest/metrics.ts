@@ -1,13 +1,14 @@
-/** What ingest counts: readings by verdict, what was set aside by reason, and how long commits take. */
-import { Counter, Histogram, type Registry } from 'prom-client'
+/** What ingest counts: readings by verdict, what was set aside by reason, how long commits take, and what is on disk. */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { verdictLetters } from '../core/contract/reading.ts'
 import type { Decision } from './decide.ts'
+import type { Disk } from './disk.ts'
 
 export interface IngestMetrics {
   committed(decision: Decision, tookMs: number): void
 }
 
-export function createIngestMetrics(registry: Registry): IngestMetrics {
+export function createIngestMetrics(registry: Registry, disk: Disk): IngestMetrics {
   const registers = [registry]
   const readings = new Counter({
     name: 'lotwatch_ingest_readings_total',
@@ -26,6 +27,23 @@ export function createIngestMetrics(registry: Registry): IngestMetrics {
     help: 'From the decision on a batch to its commit.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registers,
+  })
+  new Gauge({
+    name: 'lotwatch_ingest_disk_bytes',
+    help: 'Bytes on disk, by what they are for.',
+    labelNames: ['use'],
+    registers,
+    async collect() {
+      for (const [use, bytes] of await disk.used()) this.set({ use }, bytes)
+    },
+  })
+  new Gauge({
+    name: 'lotwatch_ingest_disk_free_bytes',
+    help: 'Bytes that may still be written to the disk of the database.',
+    registers,
+    async collect() {
+      this.set((await disk.free()) ?? Number.NaN)
+    },
   })
   const byLetter = new Map(
     Object.entries(verdictLetters).map(([verdict, letter]) => [letter.charCodeAt(0), { verdict, count: 0 }]),
