@@ -99,16 +99,20 @@ export class Feed {
 
   async #run({ out, after, types, mayFollow }: Follower): Promise<void> {
     let position = after
+    let hasSpoken = false
     while (!this.#stopped && !out.destroyed && (await mayFollow())) {
       // Taken before reading: a commit from here on wakes us again.
       const woken = this.#woken
       const page = await this.#read(position, types)
       if (page.text !== '') {
         position = page.position
+        hasSpoken = true
         await this.#write(out, page.text)
         continue
       }
-      await woken
+      // At once the first time: who comes back knows that nothing was missed.
+      if (hasSpoken) await woken
+      hasSpoken = true
       await this.#write(out, ':\n\n')
     }
   }

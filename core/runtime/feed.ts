@@ -59,8 +59,12 @@ export function followFeed(options: {
       silentMs: feedBeatMs * 3,
       random: options.random,
       onEvent: ({ type, data }) => hear(type, data),
+      // To reach it is not to hear it: one whose answers begin and break off is as good as away.
+      onHeard() {
+        awaySinceMs = undefined
+      },
       onState(state) {
-        awaySinceMs = state.connected ? undefined : options.nowMs()
+        if (!state.connected) awaySinceMs ??= options.nowMs()
         if (state.connected) log.info('feed.connected')
         else log.warn('feed.away', { error: state.error })
       },

@@ -130,6 +130,8 @@ export function followEvents(options: {
   random: () => number
   /** When it throws, the stream is asked for anew without a position. */
   onEvent: (event: { type: string; data: string }) => void
+  /** Something has come: an event or a comment, in part perhaps. */
+  onHeard?: () => void
   /** Once per change: connected, or away with the reason. */
   onState?: (state: { connected: true } | { connected: false; error: unknown }) => void
 }): EventStream {
@@ -168,6 +170,7 @@ export function followEvents(options: {
       const decoder = new TextDecoder()
       for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
         heard()
+        options.onHeard?.()
         // A server that hangs up right after hello is not hammered.
         if (performance.now() - connectedAtMs > returnMsMax) backoff.reset()
         parser.feed(decoder.decode(chunk, { stream: true }))

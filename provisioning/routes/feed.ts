@@ -31,7 +31,7 @@ export function registerFeedRoutes(server: FastifyInstance, desk: Desk, parts: (
         tags: ['system'],
         summary: 'Follow what others must know, as server-sent events',
         description:
-          'With `Last-Event-ID`, what came after; without it, or when that is too old, first a `snapshot`. A comment line comes every 5 s.',
+          'With `Last-Event-ID`, what came after; without it, or when that is too old, first a `snapshot`. A comment line comes at once when nothing was missed, and every 5 s.',
         querystring: FeedQuery,
         produces: ['text/event-stream'],
         response: { 200: Type.String() },

@@ -63,6 +63,15 @@ describe('the feed', () => {
     ])
   })
 
+  it('says at once to who comes back and has missed nothing that it is so', async () => {
+    await setLot('a')
+
+    const { events, comments } = follow(1)
+
+    await eventually(() => comments.length === 1)
+    expect(events).toEqual([])
+  })
+
   it('sends a snapshot to a follower that has seen more than there is', async () => {
     await setLot('a')
 

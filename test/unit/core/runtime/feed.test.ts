@@ -78,6 +78,33 @@ it('what was heard is good for its age when the feed is away, and no longer', as
   expect(clockMs).toBeGreaterThan(1000)
 })
 
+it('a feed that is reached and says nothing grows as old as one that is away', async () => {
+  let clockMs = 0
+  let isMute = false
+  const mute = (api: Api): Api => ({
+    ...api,
+    // Its answer begins, and breaks off before a word was said.
+    response: (path, request) =>
+      isMute ? Promise.resolve(new Response(new Blob([]).stream())) : api.response(path, request),
+  })
+  const { issuer, feed } = await setUp({ clock: () => clockMs, api: mute })
+  await eventually(() => feed.isKnown())
+  isMute = true
+  issuer.silence(true)
+  await eventually(
+    () => {
+      clockMs += 20
+      return !feed.isKnown()
+    },
+    10_000,
+    5,
+  )
+  expect(clockMs).toBeGreaterThan(1000)
+  isMute = false
+  issuer.silence(false)
+  await eventually(() => feed.isKnown())
+})
+
 it('an event that cannot be read leaves nothing known until a snapshot has come again', async () => {
   const { issuer, feed, heard } = await setUp()
   await eventually(() => feed.isKnown())
