@@ -8,7 +8,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { peakMiBOf } from './kit/child.ts'
+import { cpuSecOf, peakMiBOf } from './kit/child.ts'
 import {
   dayMs,
   deviceCount,
@@ -33,6 +33,7 @@ const { values } = parseArgs({
   },
 })
 const rounds = Number(values.rounds)
+const calmMs = 20 * minuteMs
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
 /** A mean of a device (and of its lot) in a window that starts at this instant; or its last count. */
@@ -184,8 +185,10 @@ async function ask(
   const isOurs = contender.name === 'lotwatch'
   const text = isOurs ? question.ours(round) : question.theirs(round)
   const startMs = performance.now()
-  const answer = await contender.ask(text)
+  const body = await contender.ask(text)
+  // Until the last byte is here: what a client makes of it is its own matter.
   const tookMs = performance.now() - startMs
+  const answer: unknown = JSON.parse(body)
   const found = isOurs ? question.readOurs(answer) : readTheirs(answer)
   const expected = question.expected(round).filter((one) => one.startMs + question.stepMs <= untilMs)
   compare(`${contender.name}, ${question.name}`, found, expected)
@@ -257,25 +260,49 @@ function writeOn(contender: Contender, perSec: number, at: Written) {
 const data = values.data ?? mkdtempSync(join(tmpdir(), 'lotwatch-bench-'))
 const generatedFile = join(data, 'generated.json')
 const profile = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
-const contenders = [await startOurs(join(data, 'lotwatch'), profile)]
-if (!values.alone && isPeerThere()) contenders.push(await startPeer(join(data, 'influxdb')))
-try {
-  let at: Written = { startMs: 0, minutes: Math.ceil(Number(values.readings) / deviceCount) }
-  let top = 0
-  if (existsSync(generatedFile))
-    at = JSON.parse(readFileSync(generatedFile, 'utf8')) as Written // as written
-  else {
-    at = { ...at, startMs: Math.floor((Date.now() - at.minutes * minuteMs) / dayMs) * dayMs }
-    for (const contender of contenders)
-      top = Math.max(
-        await writeAll(
-          contender,
-          { count: at.minutes, of: (i) => freshBatch(at.startMs, i) },
-          { inFlight: 4, verdict: 's' },
-        ),
-        contender.name === 'lotwatch' ? 0 : top,
-      )
+async function start(): Promise<Contender[]> {
+  const started = [await startOurs(join(data, 'lotwatch'), profile)]
+  if (!values.alone && isPeerThere()) started.push(await startPeer(join(data, 'influxdb')))
+  return started
+}
+
+/** @returns what there is now, and our readings per second on the way */
+async function fill(): Promise<{ at: Written; top: number }> {
+  const minutes = Math.ceil(Number(values.readings) / deviceCount)
+  const at = { startMs: Math.floor((Date.now() - minutes * minuteMs) / dayMs) * dayMs, minutes }
+  const rates: number[] = []
+  for (const contender of await start()) {
+    rates.push(
+      await writeAll(
+        contender,
+        { count: minutes, of: (i) => freshBatch(at.startMs, i) },
+        { inFlight: 4, verdict: 's' },
+      ),
+    )
+    await contender.stop()
   }
+  return { at, top: rates[0] ?? 0 }
+}
+
+/**
+ * After a start there is work to be done, here (days that are over are closed, the watch for stuck sensors looks back)
+ * as there (what was written last is folded in): nobody is asked before it is done.
+ */
+async function awaitCalm({ name, pid }: Contender): Promise<void> {
+  const startMs = performance.now()
+  for (let quiet = 0; quiet < 5; ) {
+    const before = cpuSecOf(pid)
+    await delay(500)
+    quiet = cpuSecOf(pid) - before < 0.05 ? quiet + 1 : 0
+    if (performance.now() - startMs > calmMs) throw new Error(`${name} does not come to rest`)
+  }
+}
+
+const filled = existsSync(generatedFile) ? undefined : await fill()
+const contenders = await start()
+try {
+  let at = filled?.at ?? (JSON.parse(readFileSync(generatedFile, 'utf8')) as Written) // as written
+  for (const contender of contenders) await awaitCalm(contender)
   say(
     `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}; ${(at.minutes * deviceCount).toLocaleString('en')} readings of ${deviceCount} devices, each question ${rounds} times`,
   )
@@ -295,7 +322,7 @@ try {
         `${question.name.padEnd(30)} as fast as it, p50 ${(peer.p50Ms / own.p50Ms).toFixed(2)} times, p95 ${(peer.p95Ms / own.p95Ms).toFixed(2)} times (floor 1, goal 3)`,
       )
   }
-  const perSec = Number(values.rate ?? top / 2) || 20_000
+  const perSec = Number(values.rate ?? (filled?.top ?? 0) / 2) || 20_000
   for (const index of questionsOf(at).keys()) {
     // Of what is there by now: the question before has had more written.
     const question = questionsOf(at)[index] as Question // index is one of theirs
