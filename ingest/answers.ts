@@ -9,8 +9,9 @@ import type { LatestRow, LotRow, QuarantineRow, ReadingRow } from '../core/contr
 import { futureMsMax } from '../core/contract/reading.ts'
 import type { Found } from './answer-form.ts'
 import { makeCursor, parseCursor } from './cursor.ts'
-import { type LastOfDevice, latestOf } from './latest.ts'
+import { latestOf } from './latest.ts'
 import type { Ledger } from './ledger.ts'
+import type { Newest } from './newest.ts'
 import { pagesOf } from './pages.ts'
 import { capacityAt, type Places } from './places.ts'
 import { readingRow } from './reading-row.ts'
@@ -24,6 +25,7 @@ import type { Zone } from './zone.ts'
 export interface AnswersOptions {
   readonly store: Store
   readonly ledger: Ledger
+  readonly newest: Newest
   readonly places: Places
   readonly scope: Scope
   readonly reporter: Reporter
@@ -60,8 +62,6 @@ export interface QuarantineRequest {
   readonly cursor: string | undefined
 }
 
-/** How far back the last count of a silent device is looked for. */
-const lastCountMs = 7 * 24 * 3600_000
 /** Completeness of readings is judged in about so many windows, of an hour at least. */
 const windowsOfReport = 200
 const hourMs = 3600_000
@@ -89,13 +89,11 @@ export class Answers {
   }
 
   async latest(among: Among, { principal, zone, signal }: Asker): Promise<Found<LatestRow>> {
-    const { scope, staleAfterSec } = this.#options
+    const { scope, newest, staleAfterSec } = this.#options
     const nowMs = this.#options.now()
     const lots = scope.lotSpansAt(among, nowMs, principal)
-    const last = await this.#lastOf(
-      lots.flatMap(({ spans }) => spans),
-      signal,
-    )
+    const all = lots.flatMap(({ spans }) => spans)
+    const last = await newest.of(all, signal)
     const rows = lots.map(({ lot, spans }) =>
       latestOf(
         lot,
@@ -205,30 +203,6 @@ export class Answers {
     const cells = bySpan(await store.windows(spans, runs, endMs, signal), spans.length)
     const edges = [...Array.from({ length: count }, (_, i) => fromMs + i * stepMs), endMs]
     return reporter.report({ subjects, cells, edges, format: (atMs) => zone.format(atMs), signal })
-  }
-
-  /** The newest reading of each device within its span, and its last count where the newest has none. */
-  async #lastOf(spans: readonly DeviceSpan[], signal: AbortSignal): Promise<Map<DeviceId, LastOfDevice>> {
-    const { store, ledger } = this.#options
-    const instants = spans.flatMap(({ deviceId, fromMs }) => {
-      const { highMs } = ledger.device(deviceId)
-      return highMs < fromMs ? [] : [{ deviceId, timestampMs: highMs }]
-    })
-    const found = (await store.lookup(instants)).map((stored): [DeviceId, LastOfDevice] => [
-      stored.deviceId,
-      { stored, lastOccupied: stored.reading.occupied },
-    ])
-    const last = new Map(found)
-    for (const { deviceId, fromMs } of spans) {
-      const silent = last.get(deviceId)
-      if (silent === undefined || silent.lastOccupied !== null) continue
-      const toMs = silent.stored.reading.timestampMs + 1
-      const start = Math.max(fromMs, toMs - lastCountMs)
-      const run = { index: 0, fromMs: start, stepMs: toMs - start, count: 1 }
-      const [window] = await store.windows([{ deviceId, fromMs: start, toMs }], [run], toMs, signal)
-      last.set(deviceId, { ...silent, lastOccupied: window?.last ?? null })
-    }
-    return last
   }
 }
 

@@ -40,6 +40,7 @@ import { createKeeper } from './keeper.ts'
 import { Ledger } from './ledger.ts'
 import { addLimits } from './limits.ts'
 import { createIngestMetrics } from './metrics.ts'
+import { Newest } from './newest.ts'
 import { Places } from './places.ts'
 import { addQuarantineRoutes } from './quarantine-routes.ts'
 import { Reporter } from './report.ts'
@@ -84,6 +85,7 @@ async function start(config: IngestConfig): Promise<Running> {
   const store = await openStore(config, { ...ca, fetch, archive })
   const state = await store.load()
   const ledger = await loadLedger(store, state, config)
+  const newest = new Newest({ store, ledger })
   const statuses = new Statuses()
   statuses.load(state.statuses, state.schedules)
   const places = new Places()
@@ -142,6 +144,7 @@ async function start(config: IngestConfig): Promise<Running> {
     onCommit(decision, tookMs) {
       const { verdicts, readings, quarantine } = decision
       metrics.committed(decision, tookMs)
+      newest.took(readings)
       analysts.stored(readings)
       log.debug('batch.stored', { messages: verdicts.length, readings: readings.length, tookMs })
       if (quarantine.length > 0) {
@@ -188,6 +191,7 @@ async function start(config: IngestConfig): Promise<Running> {
   const asked = {
     store,
     ledger,
+    newest,
     places,
     stuck,
     fleet,
