@@ -49,6 +49,8 @@ export interface Account extends Completeness {
   readonly reasons: Reasons
 }
 
+const noReasons: Reasons = {}
+
 const nothing: Account = {
   expected: null,
   received: 0,
@@ -59,7 +61,7 @@ const nothing: Account = {
   quarantined: 0,
   missing: null,
   unknown: 0,
-  reasons: {},
+  reasons: noReasons,
 }
 
 /** Counts without reasons: enough to know whether reasons have to be looked for. */
@@ -83,7 +85,7 @@ export function countWindow(
     quarantined: of('quarantined'),
     missing: expected === null ? null : Math.max(0, expected - received),
     unknown: counts && expected === null ? 1 : 0,
-    reasons: {},
+    reasons: noReasons,
   }
 }
 
@@ -141,23 +143,23 @@ function sumOf(incidents: readonly Incident[], of: IncidentKind, range: TimeRang
 export function addUp(accounts: Iterable<Account>): Account {
   const sum: { -readonly [Key in keyof Account]: Account[Key] } = { ...nothing }
   const reasons: { -readonly [Key in GapReason]?: number } = {}
+  // Name by name: there is one for each window of each device.
   for (const account of accounts) {
     sum.expected = plus(sum.expected, account.expected)
+    sum.received += account.received
+    sum.silent += account.silent
+    sum.late += account.late
+    sum.duplicate += account.duplicate
+    sum.dropped += account.dropped
+    sum.quarantined += account.quarantined
     sum.missing = plus(sum.missing, account.missing)
-    for (const name of [
-      'received',
-      'silent',
-      'late',
-      'duplicate',
-      'dropped',
-      'quarantined',
-      'unknown',
-    ] as const)
-      sum[name] += account[name]
+    sum.unknown += account.unknown
+    if (account.reasons === noReasons) continue
     for (const [reason, count] of Object.entries(account.reasons) as [GapReason, number][]) // made of these
       reasons[reason] = (reasons[reason] ?? 0) + count
   }
-  return { ...sum, reasons }
+  sum.reasons = reasons
+  return sum
 }
 
 function plus(a: number | null, b: number | null): number | null {

@@ -84,7 +84,8 @@ export class SeriesAnswers {
           // Member by member: there are as many rows as lots times windows, and spreading parts took a third of it all.
           const row: { -readonly [Name in keyof SeriesRow]: SeriesRow[Name] } = { lotId, start, end }
           if (question.metrics !== undefined) row.metric = metric
-          for (const name of aggregates) Object.assign(row, { [name]: window[name] })
+          // A count is a number in every row, and the rest may be null: as the type of the row has it.
+          for (const name of aggregates) row[name] = window[name] as number
           if ('filled' in window) row.filled = window.filled
           rows.push(row)
         }

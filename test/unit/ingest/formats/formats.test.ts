@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
+import fc from 'fast-check'
 import { Type } from 'typebox'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Format } from '../../../../core/contract/query.ts'
@@ -41,6 +42,14 @@ const rows = [
   },
 ]
 
+/** Members in the order of the columns. */
+function inOrder(row: object): object {
+  const entries = new Map(Object.entries(row))
+  return Object.fromEntries(
+    columns.flatMap(({ name }) => (entries.has(name) ? [[name, entries.get(name)]] : [])),
+  )
+}
+
 async function textOf(
   format: Exclude<Format, 'parquet'>,
   pages: readonly (readonly object[])[],
@@ -52,6 +61,27 @@ async function textOf(
 }
 
 describe('an answer as text', () => {
+  test('is the JSON that any writer would write, whatever is in it', async () => {
+    const cell = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.double(),
+      fc.integer(),
+      fc.constant(null),
+      fc.boolean(),
+    )
+    const drawn = fc.array(fc.record({ text: cell, count: cell, filled: cell }, { requiredKeys: [] }), {
+      maxLength: 3,
+    })
+    await fc.assert(
+      fc.asyncProperty(drawn, async (some) => {
+        expect(await textOf('json', [some])).toBe(JSON.stringify({ tz: 'UTC', rows: some.map(inOrder) }))
+        expect(await textOf('ndjson', [some])).toBe(
+          some.map((row) => `${JSON.stringify(inOrder(row))}\n`).join(''),
+        )
+      }),
+    )
+  })
+
   test('is CSV with quotes where they are needed, and nothing where nothing was measured', async () => {
     expect((await textOf('csv', [rows.slice(0, 1), [], rows.slice(1)])).split('\r\n')).toEqual([
       'time,text,count,mean,flags,reasons,filled,state',
