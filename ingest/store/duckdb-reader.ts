@@ -9,9 +9,19 @@ import type { Names } from './duckdb-names.ts'
 import type { Ask, Row } from './duckdb-readers.ts'
 import { clocks, sensors } from './duckdb-schema.ts'
 import { asTableRows, tableColumns } from './duckdb-segments.ts'
-import { coverOf, cutSpans, grainOf, mergeWindows, type SpanPiece, type WindowPart } from './span-windows.ts'
+import type { DevicePiece, QuarterSums } from './quarter-sums.ts'
+import {
+  coverOf,
+  cutPieces,
+  grainOf,
+  mergeWindows,
+  piecesOf,
+  rollupGrainMs,
+  type WindowPart,
+} from './span-windows.ts'
 import type {
   ClosedDay,
+  DeviceSpan,
   DeviceStatus,
   HistoryQuestion,
   Instant,
@@ -34,25 +44,18 @@ const readingColumns = `r.device, r.timestamp_ms, r.occupied, r.capacity, r.entr
 export interface ReaderParts {
   readonly names: Names
   readonly book: DayBook
+  readonly sums: QuarterSums
   /** A file on this machine with a day's segment. */
   readonly segmentFile: (day: ClosedDay) => Promise<string>
 }
 
-export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: ReaderParts): StoreReader {
-  /** The spans of devices the database knows, as parameters of `spanRows`; undefined when it knows none of them. */
-  function spanValues(spans: readonly SpanPiece[]) {
-    const known = spans.flatMap((span) => {
-      const device = names.knownDevice(span.deviceId)
-      return device === undefined ? [] : [{ ...span, device }]
+export function createDuckDBReader(ask: Ask, { names, book, sums, segmentFile }: ReaderParts): StoreReader {
+  /** The spans of devices the database knows. */
+  function piecesWithin(spans: readonly DeviceSpan[], within: TimeRange): DevicePiece[] {
+    return piecesOf(spans, within).flatMap((piece) => {
+      const device = names.knownDevice(piece.deviceId)
+      return device === undefined ? [] : [{ ...piece, device }]
     })
-    // Also because DuckDB cannot tell the type of an empty list.
-    if (known.length === 0) return undefined
-    return {
-      spans: integers(known.map(({ span }) => span)),
-      devices: integers(known.map(({ device }) => device)),
-      froms: bigints(known.map(({ fromMs }) => fromMs)),
-      tos: bigints(known.map(({ toMs }) => toMs)),
-    }
   }
 
   /** Where the readings of a range are: in the table, and in segments of days that were taken out of it. */
@@ -84,12 +87,12 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
   /** Sums of readings of these pieces of spans, which all lie in the range. */
   async function sumReadings(
     { range, days }: { range: TimeRange; days: readonly ClosedDay[] },
-    pieces: readonly SpanPiece[],
+    pieces: readonly DevicePiece[],
     runs: readonly WindowRun[],
     signal: AbortSignal | undefined,
   ): Promise<WindowPart[]> {
-    const among = spanValues(pieces.filter(({ fromMs, toMs }) => fromMs < range.toMs && range.fromMs < toMs))
-    if (among === undefined) return []
+    const within = pieces.filter(({ fromMs, toMs }) => fromMs < range.toMs && range.fromMs < toMs)
+    if (within.length === 0) return []
     const rows = await ask(
       `SELECT s.span, ${windowOf(runs, 'r.timestamp_ms')} AS w, count(r.occupied)::INTEGER, (count(*) - count(r.occupied))::INTEGER,
          coalesce(sum(r.occupied), 0)::DOUBLE, min(r.occupied), max(r.occupied),
@@ -100,7 +103,7 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
          ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms
        WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
        GROUP BY ALL`,
-      { ...among, from: BigInt(range.fromMs), to: BigInt(range.toMs) },
+      { ...spanValues(within), from: BigInt(range.fromMs), to: BigInt(range.toMs) },
       signal,
     )
     return rows.map(windowRow)
@@ -108,14 +111,13 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
 
   /** The same from rollups. */
   async function sumRollups(
-    pieces: readonly SpanPiece[],
+    pieces: readonly DevicePiece[],
     runs: readonly WindowRun[],
     grainMs: number,
     signal: AbortSignal | undefined,
   ): Promise<WindowPart[]> {
-    const among = spanValues(pieces)
     const [cover] = coverOf(pieces, 1)
-    if (among === undefined || cover === undefined) return []
+    if (cover === undefined) return []
     const days = book.closed.filter(({ day }) => (day + 1) * dayMs > cover.fromMs && day * dayMs < cover.toMs)
     if (days.length === 0) return []
     const rows = await ask(
@@ -129,7 +131,7 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
        WHERE r.from_ms >= $from AND r.from_ms < $to
        GROUP BY ALL`,
       {
-        ...among,
+        ...spanValues(pieces),
         days: integers(days.map(({ day }) => day)),
         generations: integers(days.map(({ generation }) => generation)),
         from: BigInt(cover.fromMs),
@@ -166,8 +168,8 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
     },
 
     async readings({ fromMs, toMs, receivedFromMs, spans, order, limit, after }, signal) {
-      const among = spans === undefined ? {} : spanValues(spans.map((span, i) => ({ ...span, span: i })))
-      if (among === undefined) return []
+      const pieces = spans === undefined ? undefined : piecesWithin(spans, { fromMs, toMs })
+      if (pieces?.length === 0) return []
       const direction = order === 'asc' ? 'ASC' : 'DESC'
       const beyond = order === 'asc' ? '>' : '<'
       // Nothing before the place to go on from is looked for.
@@ -190,7 +192,7 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
           {
             from: BigInt(part.range.fromMs),
             to: BigInt(part.range.toMs),
-            ...among,
+            ...(pieces === undefined ? {} : spanValues(pieces)),
             ...(after === undefined
               ? {}
               : { afterMs: BigInt(after.timestampMs), afterDevice: after.deviceId }),
@@ -207,14 +209,14 @@ export function createDuckDBReader(ask: Ask, { names, book, segmentFile }: Reade
       const [first] = runs
       if (first === undefined) return []
       const grainMs = grainOf(runs)
-      const within = { fromMs: first.fromMs, toMs }
-      const rolledUp = grainMs === undefined ? [] : book.rolledUp(within.fromMs, within.toMs)
-      const pieces = cutSpans(spans, within, { rolledUp, grainMs: grainMs ?? 1 })
-      const parts: WindowPart[] = []
-      for (const part of coverOf(pieces.raw, scansMax).flatMap(partsOf))
-        for (const one of await sumReadings(part, pieces.raw, runs, signal)) parts.push(one)
+      const pieces = piecesWithin(spans, { fromMs: first.fromMs, toMs })
+      const inMemory = cutPieces(pieces, sums.days, grainMs && rollupGrainMs)
+      const rolledUp = cutPieces(inMemory.rest, book.rolledUp(first.fromMs, toMs), grainMs)
+      const parts = sums.windows(inMemory.summed, runs)
+      for (const part of coverOf(rolledUp.rest, scansMax).flatMap(partsOf))
+        for (const one of await sumReadings(part, rolledUp.rest, runs, signal)) parts.push(one)
       if (grainMs !== undefined)
-        for (const one of await sumRollups(pieces.rolledUp, runs, grainMs, signal)) parts.push(one)
+        for (const one of await sumRollups(rolledUp.summed, runs, grainMs, signal)) parts.push(one)
       return mergeWindows(parts)
     },
 
@@ -284,6 +286,16 @@ export function statusRow([deviceId, receivedAtMs, body, isChange]: Row): Device
     receivedAtMs: Number(receivedAtMs),
     body: String(body),
     ...(isChange === undefined ? {} : { history: isChange === true ? 'change' : 'beat' }),
+  }
+}
+
+/** Pieces as parameters of `spanRows`: at least one, since DuckDB cannot tell the type of an empty list. */
+function spanValues(pieces: readonly DevicePiece[]) {
+  return {
+    spans: integers(pieces.map(({ span }) => span)),
+    devices: integers(pieces.map(({ device }) => device)),
+    froms: bigints(pieces.map(({ fromMs }) => fromMs)),
+    tos: bigints(pieces.map(({ toMs }) => toMs)),
   }
 }
 

@@ -1,6 +1,7 @@
 /** The writing side of the DuckDB store: one connection, one transaction per batch, durable when `COMMIT` returns. */
 import type { DuckDBAppender, DuckDBConnection } from '@duckdb/node-api'
 import type { DeviceId } from '../../core/contract/device.ts'
+import { lateMs } from '../../core/contract/reading.ts'
 import type { LedgerRow } from '../ledger.ts'
 import type { DayBook, TimeRange } from './day-book.ts'
 import { credentialColumns, deviceColumns, epochColumns, type Names } from './duckdb-names.ts'
@@ -16,6 +17,7 @@ import {
   sensors,
   text,
 } from './duckdb-schema.ts'
+import type { QuarterSums } from './quarter-sums.ts'
 import type {
   ClosedDay,
   DeviceStatus,
@@ -31,6 +33,7 @@ export interface WriterOptions {
   readonly connection: DuckDBConnection
   readonly names: Names
   readonly book: DayBook
+  readonly sums: QuarterSums
   /** Entries of a device in quarantine that keep their content. */
   readonly quarantinePerDeviceMax: number
 }
@@ -45,6 +48,8 @@ export class DuckDBWriter {
   readonly #appenders = new Map<string, DuckDBAppender>()
   /** Contents kept in quarantine, of the devices that have sent something there. */
   readonly #shares = new Map<DeviceId, number>()
+  /** Days whose first reading is about to be committed. */
+  readonly #firstDays = new Set<number>()
   /** Resolves when the last of those who wait for the connection is done with it. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -60,8 +65,10 @@ export class DuckDBWriter {
   }
 
   async #commit(batch: StoreBatch): Promise<void> {
-    const { names, book } = this.#options
+    const { names, book, sums } = this.#options
     const ledger = [...batch.ledger]
+    const elsewhere = batch.readings.filter(({ reading }) => !sums.holds(reading.timestampMs))
+    for (const day of book.newAmong([...instantsOf(elsewhere)])) this.#firstDays.add(day)
     const stale = book.touch(instantsOf(batch.readings))
     await this.#transaction(async () => {
       await this.#saveDays(stale)
@@ -81,7 +88,17 @@ export class DuckDBWriter {
     })
     names.saved()
     for (const day of stale) book.put(day)
+    this.#sumUp(batch.readings)
     this.ledgerRowCount += ledger.length
+  }
+
+  #sumUp(readings: readonly StoredReading[]): void {
+    const { names, sums } = this.#options
+    for (const day of this.#firstDays) sums.begin(day)
+    this.#firstDays.clear()
+    for (const { deviceId, reading, receivedAtMs } of readings)
+      if (sums.holds(reading.timestampMs))
+        sums.add(names.device(deviceId), reading, Math.floor(receivedAtMs) - reading.timestampMs > lateMs)
   }
 
   async compact(rows: Iterable<LedgerRow>): Promise<void> {

@@ -10,6 +10,7 @@ import { type BackupManifest, restoredEnding } from '../../core/contract/backup.
 import type { DeviceId } from '../../core/contract/device.ts'
 import type { Presence } from '../../core/contract/downlink.ts'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
+import { lateMs } from '../../core/contract/reading.ts'
 import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
 import { DayBook, dayMs } from './day-book.ts'
 import { backUp, verifyTables } from './duckdb-backup.ts'
@@ -19,6 +20,8 @@ import { createDuckDBReader, statusRow } from './duckdb-reader.ts'
 import { openReaders } from './duckdb-readers.ts'
 import { appendRows, bigint, outcomes, schema, schemaVersion, text } from './duckdb-schema.ts'
 import { DuckDBWriter } from './duckdb-writer.ts'
+import { type QuarterRow, QuarterSums } from './quarter-sums.ts'
+import { rollupGrainMs } from './span-windows.ts'
 import type { ClosedDay, Store } from './store.ts'
 
 export interface DuckDBOptions {
@@ -34,6 +37,8 @@ export interface DuckDBOptions {
   readonly quarantinePerDeviceMax: number
   /** What the log in front of the file may grow to; folding 64 MB in takes about 50 ms and holds up one commit. */
   readonly checkpointThreshold?: string | undefined
+  /** Devices whose newest days are summed up in memory, those of each day counted; 0: none. */
+  readonly summedDevicesMax?: number | undefined
   /** The database has declared itself invalid: nothing can be asked any more until it is opened anew. */
   readonly onFatal?: ((error: unknown) => void) | undefined
   /** Where closed days are kept as Parquet. */
@@ -45,6 +50,10 @@ export interface DuckDBOptions {
   readonly recall?: (day: ClosedDay) => Promise<string>
 }
 
+/** Those that may still be open when days are closed a day and a half after their end, and one that clocks ahead may begin. */
+const summedDaysMax = 4
+/** Devices of all these days: about 128 MiB. */
+const summedDevicesMaxDefault = 16_000
 const checkpointThresholdDefault = '64MB'
 /** Analysts' questions answered at once, at most. */
 const readersMax = 4
@@ -70,8 +79,14 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
   const names = new Names()
   await names.load(connection)
   const book = await loadBook()
-  const writer = new DuckDBWriter({ ...options, connection, names, book })
-  const parts = { names, book, segmentFile }
+  const sums = new QuarterSums({
+    daysMax: summedDaysMax,
+    devicesMax: options.summedDevicesMax ?? summedDevicesMaxDefault,
+  })
+  for (const day of book.open.slice(-summedDaysMax))
+    sums.load(day, (await rowsOf(quartersOf(day))).map(quarterRow))
+  const writer = new DuckDBWriter({ ...options, connection, names, book, sums })
+  const parts = { names, book, sums, segmentFile }
   const readers = await openReaders(database, readersFor(options.poolThreads))
   const reader = createDuckDBReader((...question) => readers.ask(...question).catch(rethrow), parts)
   // Intake looks things up on a connection of its own: it never waits behind analysts.
@@ -288,6 +303,35 @@ const coveredStretches = `
     SELECT device, from_ms, to_ms, sum(is_first::INTEGER) OVER (PARTITION BY device ORDER BY from_ms) AS stretch
     FROM marked)
   SELECT device, min(from_ms), max(to_ms) FROM numbered GROUP BY device, stretch ORDER BY device, min(from_ms)`
+
+/** A day as it is summed up in memory. */
+function quartersOf(day: number): string {
+  return `SELECT device, timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs} AS from_ms, count(occupied),
+    count(*) - count(occupied), count(*) FILTER (received_at_ms - timestamp_ms > ${lateMs}), coalesce(sum(occupied), 0),
+    min(occupied), max(occupied), arg_min(occupied, timestamp_ms), arg_max(occupied, timestamp_ms),
+    min(timestamp_ms) FILTER (occupied IS NOT NULL), max(timestamp_ms) FILTER (occupied IS NOT NULL), max(capacity)
+    FROM readings WHERE timestamp_ms >= ${day * dayMs} AND timestamp_ms < ${(day + 1) * dayMs} GROUP BY ALL`
+}
+
+function quarterRow(row: readonly unknown[]): QuarterRow {
+  const [device, fromMs, count, silent, late, sum, min, max, first, last, firstMs, lastMs, capacity] = row
+  const orNull = (value: unknown) => (value === null ? null : Number(value))
+  return {
+    device: Number(device),
+    fromMs: Number(fromMs),
+    count: Number(count),
+    silent: Number(silent),
+    late: Number(late),
+    sum: Number(sum),
+    min: orNull(min),
+    max: orNull(max),
+    first: orNull(first),
+    last: orNull(last),
+    firstMs: orNull(firstMs),
+    lastMs: orNull(lastMs),
+    capacity: orNull(capacity),
+  }
+}
 
 function dayRow(row: readonly unknown[]): ClosedDay {
   const [day, generation, file, rows, bytes, sha256, isStale, archived, kept] = row

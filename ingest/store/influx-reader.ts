@@ -18,7 +18,14 @@ import {
   releasedReason,
 } from './influx-points.ts'
 import { timeMsMax } from './line-protocol.ts'
-import { cutSpans, grainOf, mergeWindows, type SpanPiece, type WindowPart } from './span-windows.ts'
+import {
+  cutPieces,
+  grainOf,
+  mergeWindows,
+  piecesOf,
+  type SpanPiece,
+  type WindowPart,
+} from './span-windows.ts'
 import type {
   DeviceSpan,
   DeviceStatus,
@@ -157,12 +164,12 @@ export function createInfluxReader({ ask }: InfluxClient, book: DayBook): StoreR
       if (first === undefined) return []
       const grainMs = grainOf(runs)
       const within = { fromMs: first.fromMs, toMs }
-      const rolledUp = grainMs === undefined ? [] : book.rolledUp(within.fromMs, within.toMs)
-      const pieces = cutSpans(spans, within, { rolledUp, grainMs: grainMs ?? 1 })
+      const rolledUp = book.rolledUp(within.fromMs, within.toMs)
+      const cut = cutPieces(piecesOf(spans, within), rolledUp, grainMs)
       const rollups = grainMs === dayMs ? measurements.rollups1d : measurements.rollups15m
       return mergeWindows([
-        ...(await sumsOf(pieces.raw, runs, readingSums, signal)),
-        ...(await sumsOf(pieces.rolledUp, runs, (...of) => rollupSums(rollups, ...of), signal)),
+        ...(await sumsOf(cut.rest, runs, readingSums, signal)),
+        ...(await sumsOf(cut.summed, runs, (...of) => rollupSums(rollups, ...of), signal)),
       ])
     },
 

@@ -1,5 +1,5 @@
 /** Closed days of a store: segments, rollups, and what is taken out of the table; real files. */
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import {
   copyFileSync,
   existsSync,
@@ -46,13 +46,17 @@ afterEach(async () => {
   folder.remove()
 })
 
-async function open(file = join(folder.path, 'readings.duckdb')): Promise<Store & { days: Days }> {
+async function open(
+  file = join(folder.path, 'readings.duckdb'),
+  summedDevicesMax?: number,
+): Promise<Store & { days: Days }> {
   const opened = await openDuckDB({
     file,
     segmentsDir,
     memoryMax: '200MB',
     threads: 1,
     quarantinePerDeviceMax: 2,
+    summedDevicesMax,
     recall: async ({ file: name }) => elsewhere.get(name) ?? Promise.reject(new Error(`no ${name}`)),
   })
   return opened as Store & { days: Days } // it has days
@@ -397,7 +401,7 @@ const rows = fc.uniqueArray(fc.tuple(fc.constantFrom(a, b), instants, counts), {
 })
 
 test(
-  'sums from closed days are those of the readings themselves, whatever comes late and whatever is asked',
+  'sums of days, closed or in memory, are those of the readings themselves, whatever comes late and whatever is asked',
   async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -409,22 +413,36 @@ test(
         fc.constantFrom('UTC', 'Europe/Berlin', 'Asia/Kathmandu'),
         fc.array(fc.tuple(fc.constantFrom(a, b), instants, instants), { minLength: 1, maxLength: 4 }),
         fc.constantFrom(0, 1, 900_000, 3600_000),
-        async (early, late, closed, evicted, every, tz, cuts, shiftMs) => {
+        fc.record({
+          startsAnew: fc.boolean(),
+          startsAnewLate: fc.boolean(),
+          summedDevicesMax: fc.constantFrom(undefined, 0, 3),
+        }),
+        async (early, late, closed, evicted, every, tz, cuts, shiftMs, how) => {
+          const { startsAnew, startsAnewLate, summedDevicesMax } = how
           const known = new Set(early.map(([deviceId, at]) => `${deviceId}${at}`))
           const before = early.map(([deviceId, at, occupied]) => stored(deviceId, startMs + at, occupied))
           const after = late
             .filter(([deviceId, at]) => !known.has(`${deviceId}${at}`))
             .map(([deviceId, at, occupied]) => stored(deviceId, startMs + at, occupied))
-          const plain = await open(':memory:')
-          const place = await open(':memory:')
+          // One that goes through the readings each time, and one that sums up what it can, started anew at some time.
+          const plain = await open(':memory:', 0)
+          const file = join(folder.path, `${randomUUID()}.duckdb`)
+          let place = await open(file, summedDevicesMax)
+          const startAnew = async () => {
+            await place.close()
+            place = await open(file, summedDevicesMax)
+          }
           try {
             const batch = { ledger: [], ends: [], quarantine: [], statuses: [], schedules: [] }
             await plain.commit({ ...batch, readings: [...before, ...after] })
             await place.commit({ ...batch, readings: before })
+            if (startsAnew) await startAnew()
             for (const i of closed) await place.days.close(day + i)
             for (const i of evicted) await place.days.evict(day + i, 'segment')
             await place.commit({ ...batch, readings: after })
             for (const i of closed.slice(1)) await place.days.close(day + i)
+            if (startsAnewLate) await startAnew()
             const spans: DeviceSpan[] = cuts.map(([deviceId, x, y]) => ({
               deviceId,
               fromMs: startMs + Math.min(x, y),

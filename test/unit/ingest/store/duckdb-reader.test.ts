@@ -3,6 +3,7 @@ import type { DeviceId } from '../../../../core/contract/device.ts'
 import { DayBook } from '../../../../ingest/store/day-book.ts'
 import { Names } from '../../../../ingest/store/duckdb-names.ts'
 import { createDuckDBReader } from '../../../../ingest/store/duckdb-reader.ts'
+import { QuarterSums } from '../../../../ingest/store/quarter-sums.ts'
 
 test('looks up many instants far apart with few questions', async () => {
   const questions: string[] = []
@@ -13,6 +14,7 @@ test('looks up many instants far apart with few questions', async () => {
   const reader = createDuckDBReader(ask, {
     names: new Names(),
     book: new DayBook([], []),
+    sums: new QuarterSums({ daysMax: 0, devicesMax: 0 }),
     segmentFile: () => Promise.reject(new Error('there is none')),
   })
 
