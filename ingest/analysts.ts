@@ -41,6 +41,8 @@ export interface AnalystsOptions {
   readonly answers: Answers
   readonly feeds: readonly Feed[]
   readonly log: Log
+  /** The file of the program that answers a SELECT. */
+  readonly sqlProgram: string
   /** Distinguishes this run of the program. */
   readonly run: string
   /** Wall clock, Unix milliseconds. */
@@ -60,6 +62,7 @@ export interface Analysts {
 
 export function addAnalysts(server: FastifyInstance, options: AnalystsOptions): Analysts {
   const { config, door, store, places, ledger, revocations, answers, feeds, log, run, now, nowMs } = options
+  const { sqlProgram } = options
   const snapshots =
     store.days?.hasSegments === true
       ? new Snapshots({
@@ -69,7 +72,8 @@ export function addAnalysts(server: FastifyInstance, options: AnalystsOptions): 
           nowMs,
         })
       : undefined
-  const runner = snapshots && createSqlRunner({ snapshots, tables: { places, ledger, now } })
+  const runner =
+    snapshots && createSqlRunner({ snapshots, tables: { places, ledger, now }, program: sqlProgram })
   addSqlRoutes(server, {
     door,
     runner,

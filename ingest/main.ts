@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Revocations } from '../core/auth/revocations.ts'
 import { createTokenSource } from '../core/auth/token-source.ts'
 import { createVerifier, type Fetch } from '../core/auth/verifier.ts'
@@ -49,8 +50,6 @@ import { createTickCounter } from './schedule.ts'
 import { Scope } from './scope.ts'
 import { createSegmentCache } from './segment-cache.ts'
 import { SeriesAnswers } from './series-answers.ts'
-import { childArgument } from './sql.ts'
-import { runSqlChild } from './sql-child.ts'
 import { Statuses } from './statuses.ts'
 import { openDuckDB } from './store/duckdb.ts'
 import { openInflux } from './store/influx.ts'
@@ -67,8 +66,7 @@ const ledgerRowsSpare = 10_000
 const monotonic = () => performance.now()
 
 const log = createLog({ program: 'ingest' })
-if (process.argv[2] === childArgument) runSqlChild()
-else runProgram(log, async () => start(readIngestConfig(loadSettingsSource(process.env))))
+runProgram(log, async () => start(readIngestConfig(loadSettingsSource(process.env))))
 
 async function start(config: IngestConfig): Promise<Running> {
   const log = createLog({ program: 'ingest', level: config.logLevel })
@@ -238,6 +236,7 @@ async function start(config: IngestConfig): Promise<Running> {
       }),
     ],
     log,
+    sqlProgram: fileURLToPath(new URL('./sql-child.mjs', import.meta.url)),
     run: randomBytes(6).toString('hex'),
     now: Date.now,
     nowMs: monotonic,

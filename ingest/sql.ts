@@ -3,7 +3,7 @@
  * too much of the disk, and when nobody wants the answer any more.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ErrorCode, FleetError } from '../core/contract/errors.ts'
 import type { Principal } from '../core/contract/principal.ts'
@@ -43,8 +43,8 @@ export interface SqlAnswer {
 export interface SqlRunnerOptions {
   readonly snapshots: Snapshots
   readonly tables: TablesSource
-  /** The program that, with `childArgument`, is a child; absent: this one. */
-  readonly program?: string
+  /** The file of the program that is a child. */
+  readonly program: string
 }
 
 export interface SqlRunner {
@@ -54,9 +54,6 @@ export interface SqlRunner {
    */
   run(question: SqlQuestion, signal: AbortSignal, onProgress?: (percent: number) => void): Promise<SqlAnswer>
 }
-
-/** What tells `main.ts` that it is a child. */
-export const childArgument = 'sql-child'
 
 const watchMs = 200
 /** For a child to come up and find its files; on a machine that is overloaded it takes seconds. */
@@ -104,13 +101,13 @@ interface ChildWork {
   readonly limits: SqlLimits
   readonly signal: AbortSignal
   readonly onProgress: (percent: number) => void
-  readonly program: string | undefined
+  readonly program: string
 }
 
 function inChild(order: SqlOrder, { limits, signal, onProgress, program }: ChildWork) {
   return new Promise<{ rows: number; columns: readonly SqlColumn[] }>((resolve, reject) => {
     // Nothing of our own environment: settings in it may be secrets.
-    const child = fork(program ?? (process.argv[1] as string), [childArgument], {
+    const child = fork(program, [], {
       env: {},
       execArgv: ['--max-old-space-size=128'],
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
@@ -139,7 +136,7 @@ function inChild(order: SqlOrder, { limits, signal, onProgress, program }: Child
       )
     }
     const watch = setInterval(() => {
-      const excess = excessOf(child, order.resultFile, limits)
+      const excess = excessOf(child, order, limits)
       if (excess !== undefined) fail(tooMuch(excess))
     }, watchMs)
     signal.addEventListener('abort', onAbort, { once: true })
@@ -163,12 +160,26 @@ function inChild(order: SqlOrder, { limits, signal, onProgress, program }: Child
 }
 
 /** What a child takes too much of. */
-function excessOf(child: ChildProcess, resultFile: string, limits: SqlLimits): string | undefined {
-  const result = statSync(resultFile, { throwIfNoEntry: false })?.size ?? 0
-  if (result > limits.resultMb * mb) return `the answer is larger than ${limits.resultMb} MB`
+function excessOf(
+  child: ChildProcess,
+  { resultFile, spillFolder }: SqlOrder,
+  limits: SqlLimits,
+): string | undefined {
+  if (bytesOf(resultFile) > limits.resultMb * mb) return `the answer is larger than ${limits.resultMb} MB`
   if (residentMb(child.pid) > limits.memoryMb + processMb)
     return `the query takes more memory than ${limits.memoryMb} MB`
+  // DuckDB has this limit, too, and was measured to go beyond it twenty times over.
+  if (bytesIn(spillFolder) > limits.spillMb * mb)
+    return `the query takes more disk than ${limits.spillMb} MB for what does not fit into memory`
   return undefined
+}
+
+function bytesIn(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + bytesOf(join(folder, name)), 0)
+}
+
+function bytesOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** As Linux tells it; elsewhere DuckDB's own limit has to do. */

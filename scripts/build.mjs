@@ -17,6 +17,8 @@ const programs = {
   'rule-thread': 'provisioning/oauth/rules/main.ts',
   broker: 'broker/main.ts',
   ingest: 'ingest/main.ts',
+  // Started by it, as a process for each SELECT.
+  'sql-child': 'ingest/sql/main.ts',
   console: 'console/main.ts',
   agent: 'agent/main.ts',
   lotctl: 'cli/main.ts',
