@@ -80,7 +80,10 @@ export async function changesFor(
   const known = device.board
   const verdict = judgeBoard(known, seen)
   if (verdict === 'same') return []
-  const noted: Change = { device: { ...device, board: seen } }
+  const noted: Change = {
+    audit: { actor: deviceId, verb: 'device.board_changed', subject: deviceId, before: known, after: seen },
+    device: { ...device, board: seen },
+  }
   if (verdict === 'rebooted') return [noted]
   const isOpen = (await view.alarms({ limit: alarmsLookedAt })).some(
     ({ subject, acknowledgedAtMs, detail }) =>

@@ -30,3 +30,18 @@ it('a device whose board was seen long ago may say as much as any', async () => 
 
   expect(await serialOf()).toBe('t9')
 })
+
+it('who shows another board, or the same one started anew, leaves what was known and what is', async () => {
+  const before = { serial: 's1', bootId: 'b1' }
+  const after = { serial: 's1', bootId: 'b2' }
+  await kit.registry.boards.seen('gate', before)
+  await kit.registry.boards.seen('gate', after)
+  await kit.registry.boards.seen('gate', after)
+
+  const entries = await kit.repository.auditEntries({ limit: 10, subject: 'gate' })
+
+  expect(entries.filter(({ verb }) => verb === 'device.board_changed')).toMatchObject([
+    { actor: 'gate', before, after },
+    { actor: 'gate', after: before },
+  ])
+})
