@@ -102,7 +102,8 @@ export const brokerSettings = Type.Object({
   }),
   handoverDeadlineMs: Type.Integer({
     minimum: 500,
-    maximum: 60_000,
+    // A device that hears nothing for longer than that may take the connection for dead.
+    maximum: 7500,
     default: 7000,
     description:
       'how long a handover is tried again before its connections are closed; below half the shortest keep-alive',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readBrokerConfig } from '../../../broker/config.ts'
+import { keepAliveSecMin } from '../../../broker/engine/aedes-guards.ts'
 import { FleetError } from '../../../core/contract/errors.ts'
 
 const read = (issuers: unknown) =>
@@ -13,6 +14,14 @@ const faultsOf = (issuers: unknown) => {
   }
   return []
 }
+
+it('the deadline of a handover is at most half the shortest keep-alive', () => {
+  const deadline = (ms: number) =>
+    readBrokerConfig({ file: undefined, env: { LOTWATCH_BROKER_HANDOVER_DEADLINE_MS: String(ms) } })
+  const halfMs = (keepAliveSecMin * 1000) / 2
+  expect(deadline(halfMs).handoverDeadlineMs).toBe(halfMs)
+  expect(() => deadline(halfMs + 1)).toThrow(FleetError)
+})
 
 describe('trusted issuers', () => {
   it('are our own, and then each row with what it leaves out', () => {
