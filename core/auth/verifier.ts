@@ -81,6 +81,8 @@ interface Verified {
 export const tokenCharsMax = 4096
 const tokenLifeSecMax = 24 * 3600
 const unknownKeyCooldownMs = 10_000
+/** While an issuer without keys is away: whoever can send a token that names it would have it asked each time. */
+const noKeysCooldownMs = 1000
 const fetchTimeoutMs = 5000
 const verifiedMax = 20_000
 
@@ -218,15 +220,26 @@ class IssuerKeys {
   }
 
   async loaded(): Promise<void> {
-    if (!this.areGood()) await this.fetch()
+    if (this.areGood()) return
+    if (this.#isAway && this.#fetching === undefined && this.#wasAskedWithin(noKeysCooldownMs))
+      throw new FleetError(
+        'keys.unavailable',
+        `keys of ${this.issuer.issuer} could not be loaded a moment ago`,
+      )
+    await this.fetch()
   }
 
   /** @returns whether a fetch took place: a new one, or one under way that this waited for */
   async refetchForUnknownKey(): Promise<boolean> {
-    const isCooling = this.#options.now() - this.#askedAtMs < unknownKeyCooldownMs
-    if (isCooling && this.#fetching === undefined) return false
+    if (this.#fetching === undefined && this.#wasAskedWithin(unknownKeyCooldownMs)) return false
     await this.fetch().catch(() => undefined) // the old keys stay, and the token is refused for its unknown key
     return true
+  }
+
+  /** Not when the clock was set back since: that says nothing. */
+  #wasAskedWithin(ms: number): boolean {
+    const agoMs = this.#options.now() - this.#askedAtMs
+    return agoMs >= 0 && agoMs < ms
   }
 
   fetch(): Promise<void> {

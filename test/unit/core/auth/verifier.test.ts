@@ -302,7 +302,23 @@ describe('the keys of an issuer', () => {
       kind: 'unavailable',
     })
     server.answer = serve
+    clock.nowMs += 1000
     await expect(verifier.verify(token)).resolves.toMatchObject({ subject: 'gate-1' })
+  })
+
+  it('that are not there are asked for once a second, however many tokens come one after the other', async () => {
+    const verifier = verifierOf()
+    server.answer = away
+    for (let i = 0; i < 5; i++)
+      await expect(verifier.verify(await sign({ jti: `jti-${i}` }))).rejects.toMatchObject({
+        code: 'keys.unavailable',
+      })
+    const lookups = () =>
+      server.asked.filter(({ path }) => path === '/.well-known/oauth-authorization-server').length
+    expect(lookups()).toBe(1)
+    clock.nowMs -= 3_600_000
+    await expect(verifier.preload()).rejects.toMatchObject({ code: 'keys.unavailable' })
+    expect(lookups()).toBe(2)
   })
 
   it('stay when the issuer goes away', async () => {
@@ -406,6 +422,7 @@ describe('keys that outlive the process', () => {
     for (const verifier of [running, keeping()])
       await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'keys.unavailable' })
     server.answer = serve
+    clock.nowMs += 1000
     await expect(running.verify(token)).resolves.toBeDefined()
   })
 
