@@ -37,6 +37,7 @@ export type InboundPacket = {
   messageId?: number
   qos: number
   retain: boolean
+  dup: boolean
   subscriptions?: readonly { qos: number }[]
   unsubscriptions?: readonly string[]
 }
@@ -104,6 +105,14 @@ export function packetFault(packet: InboundPacket): string | undefined {
   // [MQTT-3.10.3-2]
   if (filters.length === 0) return 'no filter in the packet'
   return filters.length > filtersPerPacketMax ? 'too many filters in a packet' : undefined
+}
+
+/** Why a PUBLISH ends its connection, whatever it says; undefined when it may go on. */
+export function publishFault({ qos, dup, messageId }: InboundPacket): string | undefined {
+  if (qos === 2) return 'QoS 2 is not offered'
+  // [MQTT-2.3.1-1], [MQTT-3.3.1-2]
+  if (qos === 1) return messageId ? undefined : 'PUBLISH without a packet identifier'
+  return dup ? 'a duplicate of QoS 0' : undefined
 }
 
 /** [MQTT-3.8.4-6]: grants no more than QoS 1, since nothing is sent with more. */

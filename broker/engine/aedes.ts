@@ -21,6 +21,7 @@ import {
   limitGrants,
   limitPacketSize,
   packetFault,
+  publishFault,
 } from './aedes-guards.ts'
 import type { Arrival, ConnectRequest, Delivered, Engine, EngineHooks, Link, Taken } from './engine.ts'
 import { publishPacket } from './publish-packet.ts'
@@ -189,11 +190,8 @@ function takePublishes<Peer>(link: AedesLink<Peer>, hooks: EngineHooks<Peer>): v
     // What follows in a chunk whose connection was closed meanwhile is not handled any more.
     if (link.peer === undefined || !link.isOpen) return
     const { topic, payload, messageId = 0, qos, retain } = packet
-    // [MQTT-2.3.1-1]: QoS 1 has a packet identifier.
-    if (qos === 2 || (qos === 1 && messageId === 0)) {
-      link.close(qos === 2 ? 'QoS 2 is not offered' : 'PUBLISH without a packet identifier')
-      return
-    }
+    const fault = publishFault(packet)
+    if (fault !== undefined) return link.close(fault)
     client._keepaliveTimer?.refresh()
     const taken = hooks.publish(link.peer, topic, payload, { packetId: messageId, qos: qos as 0 | 1, retain })
     if (qos === 1) link.take(messageId, taken)

@@ -209,6 +209,10 @@ describe('PUBLISH', () => {
 
   it.each<[string, (known: Connected) => Uint8Array]>([
     ['[MQTT-2.3.1-1] of QoS 1 without a packet identifier', ({ readings }) => publishBytes(readings, 0)],
+    [
+      '[MQTT-3.3.1-2] of QoS 0 that says it is a duplicate',
+      ({ readings }) => publishBytes(readings, undefined, '{}', 0x38),
+    ],
     ['[MQTT-3.3.1-4] of QoS 3', ({ readings }) => publishBytes(readings, 1, '{}', 0x36)],
     ['of QoS 2, which is not offered', ({ readings }) => publishBytes(readings, 1, '{}', 0x34)],
     [
@@ -301,6 +305,83 @@ describe('SUBSCRIBE', () => {
     // A filter that is none is refused like one that is not granted, or closes: nothing is subscribed to either way.
     if (what.includes('4.7')) expect(['', '9003000180']).toContain(await known.wire.read(5))
     else expect(await known.wire.end()).toBe('')
+  })
+})
+
+describe('a PUBLISH to a device', () => {
+  /** What a device is sent when a configuration is set for it, as hexadecimal digits. */
+  const configured = (
+    known: Connected,
+    version: number,
+    head: { firstByte: number; id?: number },
+  ): string => {
+    const payload = JSON.stringify({ v: 1, version, config: {} })
+    return publishBytes(known.config, head.id, payload, head.firstByte).toString('hex')
+  }
+  const configure = ({ deviceId }: Connected, version: number) =>
+    ingest.issuer.push({ type: 'config', data: { deviceId, version, config: {}, setAtMs: 0 } })
+
+  async function listening(
+    qos: 0 | 1,
+    more: readonly string[] = [],
+    claims: object = {},
+  ): Promise<Connected> {
+    const deviceId = `wire-${serial++}`
+    const wire = await open()
+    wire.send(connectBytes(deviceId, await broker.token(deviceId, claims)))
+    expect(await wire.read(4)).toBe(accepted)
+    const known = { wire, ...(await device({ deviceId })) }
+    const filters = [known.config, ...more]
+    wire.send(subscribeBytes(1, [[known.config, qos], ...more.map((filter) => [filter, 1] as const)]))
+    const codes = filters.map((_, i) => (i === 0 ? `0${qos}` : '01')).join('')
+    expect(await wire.read(4 + filters.length)).toBe(`90${`0${2 + filters.length}`}0001${codes}`)
+    return known
+  }
+  const read = ({ wire }: Connected, digits: string) => wire.read(digits.length / 2)
+
+  it('[MQTT-3.3.1-9] is not retained, [MQTT-3.3.1-1] no duplicate, and [MQTT-2.3.1-1] of QoS 1 numbered', async () => {
+    const known = await listening(1)
+    configure(known, 1)
+    const expected = configured(known, 1, { firstByte: 0x32, id: 1 })
+    expect(await read(known, expected)).toBe(expected)
+  })
+
+  it('[MQTT-3.3.1-2] of QoS 0 has no number and is no duplicate', async () => {
+    const known = await listening(0)
+    configure(known, 1)
+    const expected = configured(known, 1, { firstByte: 0x30 })
+    expect(await read(known, expected)).toBe(expected)
+    await isQuiet(known.wire)
+  })
+
+  it('[MQTT-2.3.1-4] has another number while the one before is not acknowledged', async () => {
+    const known = await listening(1)
+    for (const version of [1, 2]) {
+      configure(known, version)
+      const expected = configured(known, version, { firstByte: 0x32, id: version })
+      expect(await read(known, expected)).toBe(expected)
+    }
+  })
+
+  it('[MQTT-3.3.5-1] of overlapping subscriptions has the highest QoS of them', async () => {
+    const acl = [{ permission: 'allow', action: 'subscribe', topic: 'devices/${clientid}/#' }]
+    const known = await listening(0, [`devices/wire-${serial}/#`], { acl })
+    configure(known, 1)
+    const expected = configured(known, 1, { firstByte: 0x32, id: 1 })
+    expect(await read(known, expected)).toBe(expected)
+    await isQuiet(known.wire)
+  })
+
+  it('[MQTT-3.10.4-2] comes no more after UNSUBSCRIBE', async () => {
+    const known = await listening(1)
+    known.wire.send(unsubscribeBytes(2, [known.config]))
+    expect(await known.wire.read(4)).toBe('b0020002')
+    configure(known, 1)
+    const other = await listening(1)
+    configure(other, 1)
+    const expected = configured(other, 1, { firstByte: 0x32, id: 1 })
+    expect(await read(other, expected)).toBe(expected)
+    await isQuiet(known.wire)
   })
 })
 
