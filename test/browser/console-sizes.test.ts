@@ -1,7 +1,7 @@
 /** The pages with no device, with one, and with ten thousand that are really in the registry. */
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Seat, startBrowser, takeSeat } from '../kit/browser.ts'
+import { type Seat, signIn, startBrowser, takeSeat, visit } from '../kit/browser.ts'
 import { type RunningConsole, startConsole } from '../kit/console.ts'
 import { describeWithCommand } from '../kit/needs.ts'
 import { System } from '../kit/system.ts'
@@ -13,19 +13,12 @@ describeWithCommand('chromium')('the console over fleets of any size', { timeout
   let console: RunningConsole
   let browser: Browser
   let seat: Seat
-  const visit = async (path: string) => {
-    await seat.page.goto(console.url + path)
-    await seat.page.locator('main h1').waitFor()
-    await seat.page.locator('text=Loading').first().waitFor({ state: 'detached', timeout: 60_000 })
-  }
-
   beforeAll(async () => {
     system = await System.start()
     console = await startConsole(system)
     browser = await startBrowser()
     seat = await takeSeat(browser, { url: console.url })
-    await seat.page.goto(console.link())
-    await seat.page.locator('main h1').waitFor()
+    await signIn(seat, console.link())
   }, 90_000)
   afterAll(async () => {
     await browser?.close()
@@ -47,18 +40,18 @@ describeWithCommand('chromium')('the console over fleets of any size', { timeout
       ['/lots/none', 'There is no lot none'],
       ['/devices/none', 'There is no device none'],
     ] as const) {
-      await visit(path)
+      await visit(seat, path)
       await seat.page.getByRole('heading', { name: title }).waitFor()
     }
   })
 
   it('shows one device that never spoke as just that', async () => {
     await system.register('gate-0')
-    await visit('/devices')
+    await visit(seat, '/devices')
     const row = seat.page.getByRole('row', { name: /gate-0/ })
     await row.waitFor()
     expect(await row.textContent()).toContain('never seen')
-    await visit('/')
+    await visit(seat, '/')
     await seat.page.getByText('no readings yet').waitFor()
   })
 
@@ -69,7 +62,7 @@ describeWithCommand('chromium')('the console over fleets of any size', { timeout
       text: { type: 'text/csv', content: `device,lot\n${rows.join('\n')}\n` },
       timeoutMs: 60_000,
     })
-    await visit('/devices')
+    await visit(seat, '/devices')
     const table = seat.page.locator('table').first()
     await table.waitFor()
     expect(await table.getAttribute('aria-rowcount')).toBe(String(many + 1))

@@ -24,6 +24,8 @@ export function startBrowser(): Promise<Browser> {
 export interface Seat {
   readonly page: Page
   readonly context: BrowserContext
+  /** Of the console. */
+  readonly url: string
   /** Errors of the browser's console, exceptions, and requests to anywhere else. */
   readonly complaints: readonly string[]
   leave(): Promise<void>
@@ -53,7 +55,34 @@ export async function takeSeat(
     const url = request.url()
     if (!url.startsWith(options.url) && !url.startsWith('blob:')) complaints.push(`a request to ${url}`)
   })
-  return { page, context, complaints, leave: () => context.close() }
+  return { page, context, url: options.url, complaints, leave: () => context.close() }
+}
+
+/**
+ * Goes to a page of the console and waits until it has asked for all it shows. Whoever is in already goes as links do,
+ * without loading anything anew.
+ */
+export async function visit({ page, url }: Seat, path: string): Promise<void> {
+  const [from, to] = [page.url(), url + path].map((address) => new URL(address).pathname)
+  const isIn = page.url().startsWith(`${url}/`) && from !== '/sign-in'
+  // From one device to another the page stays: nothing would tell when it is the other's.
+  const isOneOfMany = (pathname = '') => pathname.split('/').length > 2
+  if (!isIn || (from !== to && isOneOfMany(from) && isOneOfMany(to))) await page.goto(url + path)
+  else {
+    if (from !== to) await page.evaluate("document.querySelector('main h1')?.setAttribute('data-left', '')")
+    await page.evaluate(
+      `history.pushState(null, '', ${JSON.stringify(path)}); dispatchEvent(new PopStateEvent('popstate'));
+      new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))`,
+    )
+  }
+  await page.locator('main h1:not([data-left])').waitFor()
+  await page.locator('text=Loading').first().waitFor({ state: 'detached', timeout: 60_000 })
+}
+
+/** Uses a one-time link. */
+export async function signIn({ page }: Seat, link: string): Promise<void> {
+  await page.goto(link)
+  await page.getByRole('navigation', { name: 'Pages' }).waitFor()
 }
 
 /**
@@ -67,7 +96,8 @@ export async function faultsOf(page: Page, rules?: readonly string[]): Promise<s
   return page.evaluate(async (only) => {
     const { axe } = globalThis as unknown as { axe: Axe }
     const options = only === undefined ? {} : { runOnly: only }
-    const { violations } = await axe.run({ ...options, resultTypes: ['violations'] })
+    // Its rules need no style sheets loaded once more.
+    const { violations } = await axe.run({ ...options, resultTypes: ['violations'], preload: false })
     return violations.flatMap(({ id, nodes }) =>
       nodes.map(({ html, failureSummary = '' }) => `${id}: ${html.slice(0, 200)} ${failureSummary}`),
     )
