@@ -76,7 +76,7 @@ export interface Disk {
 /** Undefined where nothing is said of it. */
 export function diskOf(text: string): Disk | undefined {
   const freeBytes = metricOf(text, 'lotwatch_ingest_disk_free_bytes')
-  if (freeBytes === undefined) return undefined
+  if (freeBytes === undefined || Number.isNaN(freeBytes)) return undefined
   const uses = [...text.matchAll(/^lotwatch_ingest_disk_bytes\{use="([^"]*)"\} (\S+)$/gm)]
   return { uses: uses.map(([, use = '', size]) => [use, Number(size)] as const), freeBytes }
 }

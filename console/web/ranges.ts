@@ -57,12 +57,14 @@ export interface SeriesQuestion {
   readonly to?: string
   readonly every: string
   readonly agg: readonly string[]
+  /** Undefined: spaces taken. */
+  readonly metric?: string
   readonly zone: string
 }
 
 /** As `GET /v1/series` takes it. */
-export function queryOf({ lots, from, to, every, agg, zone }: SeriesQuestion) {
-  return { lot: lots, from, to, every, agg: agg.join(','), tz: zone }
+export function queryOf({ lots, from, to, every, agg, metric, zone }: SeriesQuestion) {
+  return { lot: lots, from, to, every, metric, agg: agg.join(','), tz: zone }
 }
 
 /** The same question for four hands. */
@@ -70,12 +72,13 @@ export function spellings(
   question: SeriesQuestion,
   ingestUrl: string,
 ): readonly { readonly name: string; readonly text: string }[] {
-  const { lots, from, to, every, agg, zone } = question
+  const { lots, from, to, every, agg, metric, zone } = question
   const parameters = new URLSearchParams([
     ...lots.map((lot): [string, string] => ['lot', lot]),
     ['from', from],
     ...(to === undefined ? [] : [['to', to] as [string, string]]),
     ['every', every],
+    ...(metric === undefined ? [] : [['metric', metric] as [string, string]]),
     ['agg', agg.join(',')],
     ['tz', zone],
     ['format', 'csv'],
@@ -90,16 +93,21 @@ export function spellings(
     },
     {
       name: 'lotctl',
-      text: `npx lotctl series --lot ${lots.join(' ')} --from ${from}${to === undefined ? '' : ` --to ${to}`} --every ${every} \\\n  --agg ${agg.join(' ')} --tz ${zone} -o csv`,
+      text: `npx lotctl series --lot ${lots.join(' ')} --from ${from}${to === undefined ? '' : ` --to ${to}`} --every ${every} \\\n  ${metric === undefined ? '' : `--metric ${metric} `}--agg ${agg.join(' ')} --tz ${zone} -o csv`,
     },
     {
       name: 'pandas',
       text: `import pandas as pd, subprocess\ntoken = subprocess.check_output("npx lotctl token get --audience ingest".split(), text=True).strip()\npd.read_csv("${url}",\n            storage_options={"Authorization": f"Bearer {token}"}, parse_dates=["start", "end"])`,
     },
-    {
-      name: 'SQL',
-      text: `SELECT lotId, time_bucket(INTERVAL '${lengthOf(every)}', time) AS start,\n       ${agg.map((name) => `${sqlOf(name)}(occupied) AS ${name}`).join(', ')}\nFROM readings\nWHERE lotId IN (${list}) AND time >= ${instantOf(from, zone)}${until}\nGROUP BY ALL ORDER BY ALL`,
-    },
+    // What is free and who came and went is worked out of more than a column.
+    ...(metric !== undefined
+      ? []
+      : [
+          {
+            name: 'SQL',
+            text: `SELECT lotId, time_bucket(INTERVAL '${lengthOf(every)}', time) AS start,\n       ${agg.map((name) => `${sqlOf(name)}(occupied) AS ${name}`).join(', ')}\nFROM readings\nWHERE lotId IN (${list}) AND time >= ${instantOf(from, zone)}${until}\nGROUP BY ALL ORDER BY ALL`,
+          },
+        ]),
   ]
 }
 

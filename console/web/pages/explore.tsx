@@ -1,6 +1,6 @@
 /** Explore: several lots over one range, against the week before; the address holds all of it. */
 import { useMemo } from 'preact/hooks'
-import type { Answer, LotRow, SeriesRow } from '../../../core/contract/query.ts'
+import type { Aggregate, Answer, LotRow, Metric, SeriesRow } from '../../../core/contract/query.ts'
 import { useApp } from '../app-state.ts'
 import { useLoad } from '../load.ts'
 import { localZone } from '../lots.ts'
@@ -15,13 +15,22 @@ import { queryOf, type SeriesQuestion, spanOf } from '../ranges.ts'
 import { counted, number, parseTime } from '../words.ts'
 import { Sql } from './sql.tsx'
 
-const aggregates = [
-  { value: 'mean', text: 'mean' },
-  { value: 'max', text: 'highest' },
-  { value: 'min', text: 'lowest' },
-  { value: 'last', text: 'last' },
-] as const
-type Aggregate = (typeof aggregates)[number]['value']
+const aggregates = ['mean', 'max', 'min', 'last', 'p95'] as const satisfies readonly Aggregate[]
+const aggregateWords: Readonly<Record<string, string>> = {
+  mean: 'mean',
+  max: 'highest',
+  min: 'lowest',
+  last: 'last',
+  p95: 'not exceeded in 95 %',
+  sum: 'sum',
+}
+const metrics = [
+  { value: 'occupied', text: 'Taken spaces' },
+  { value: 'free', text: 'Free spaces' },
+  { value: 'utilisation', text: 'Utilisation, percent' },
+  { value: 'entries', text: 'Cars that came in' },
+  { value: 'exits', text: 'Cars that went out' },
+] as const satisfies readonly { value: Metric; text: string }[]
 
 const lotsMax = 4
 const weekMs = 7 * 86_400_000
@@ -51,7 +60,9 @@ function Charts() {
   const { api } = useApp()
   const [parameters, setParameters] = useParameters()
   const span = spanOf(parameters)
-  const agg = aggregates.find(({ value }) => value === parameters.agg)?.value ?? 'mean'
+  const metric = metrics.find(({ value }) => value === parameters.metric) ?? metrics[0]
+  const areCars = metric.value === 'entries' || metric.value === 'exits'
+  const agg = areCars ? ['sum' as const] : aggregatesIn(parameters.agg)
   const compares = parameters.compare === 'week' && span.value !== '-365d'
   const lots = useLoad('lots', (signal) => api.get<Answer<LotRow>>('/api/ingest/v1/lots', { signal }))
   const known = lots.value?.rows ?? []
@@ -63,7 +74,8 @@ function Charts() {
     from: span.from,
     ...(span.to === undefined ? {} : { to: span.to }),
     every: span.every,
-    agg: [agg],
+    agg,
+    ...(metric.value === 'occupied' ? {} : { metric: metric.value }),
     zone: localZone,
   }
   const series = useLoad(
@@ -87,7 +99,7 @@ function Charts() {
   )
   const chart = useMemo(
     () => (series.value === undefined ? undefined : chartOf(series.value, chosen, agg, nameOf)),
-    [series.value, known],
+    [series.value, known, agg.join()],
   )
   const choose = (lotId: string, isOn: boolean) =>
     setParameters({ lots: (isOn ? [...chosen, lotId] : chosen.filter((one) => one !== lotId)).join(',') })
@@ -139,9 +151,12 @@ function Charts() {
             </div>
             <div class="row">
               <RangeChoice span={span} zone={localZone} choose={setParameters} />
-              <Field label="Of each window">
-                <select value={agg} onChange={(event) => setParameters({ agg: event.currentTarget.value })}>
-                  {aggregates.map(({ value, text }) => (
+              <Field label="What">
+                <select
+                  value={metric.value}
+                  onChange={(event) => setParameters({ metric: event.currentTarget.value })}
+                >
+                  {metrics.map(({ value, text }) => (
                     <option key={value} value={value}>
                       {text}
                     </option>
@@ -155,10 +170,30 @@ function Charts() {
                 change={(isOn) => setParameters({ compare: isOn ? 'week' : undefined })}
               />
             </div>
+            {!areCars && (
+              <fieldset class="row">
+                <legend class="small soft">Of each window</legend>
+                {aggregates.map((one) => (
+                  <Switch
+                    key={one}
+                    label={aggregateWords[one]}
+                    isOn={agg.includes(one)}
+                    disabled={agg.length === 1 && agg[0] === one}
+                    change={(isOn) =>
+                      setParameters({
+                        agg: aggregates
+                          .filter((other) => (other === one ? isOn : agg.includes(other)))
+                          .join(','),
+                      })
+                    }
+                  />
+                ))}
+              </fieldset>
+            )}
           </section>
           {chart !== undefined && (
             <LineChart
-              title="Taken spaces"
+              title={metric.text}
               summary={chart.summary}
               times={chart.times}
               lines={chart.lines}
@@ -175,14 +210,21 @@ function Charts() {
   )
 }
 
+/** Those the address names; the mean where it names none. */
+function aggregatesIn(text: string | undefined): Aggregate[] {
+  const named = (text ?? '').split(',')
+  const known = aggregates.filter((one) => named.includes(one))
+  return known.length === 0 ? ['mean'] : known
+}
+
 function chartOf(
   { now, before }: { now: Answer<SeriesRow>; before: Answer<SeriesRow> | undefined },
   lots: readonly string[],
-  agg: Aggregate,
+  aggs: readonly Aggregate[],
   nameOf: (lotId: string) => string,
 ) {
   const times = [...new Set(now.rows.map(({ start }) => parseTime(start) ?? 0))].toSorted((a, b) => a - b)
-  const lineOf = (lotId: string, answer: Answer<SeriesRow>, shiftMs: number): (number | null)[] => {
+  const lineOf = (lotId: string, agg: Aggregate, answer: Answer<SeriesRow>, shiftMs: number) => {
     const values = new Map(
       answer.rows
         .filter((row) => row.lotId === lotId)
@@ -190,16 +232,18 @@ function chartOf(
     )
     return times.map((atMs) => values.get(atMs) ?? null)
   }
-  const lines = lots.flatMap((lotId, i): Line[] => {
-    const color = `--series-${(i % 4) + 1}`
-    const line = { label: nameOf(lotId), values: lineOf(lotId, now, 0), color }
-    if (before === undefined) return [line]
-    return [
-      line,
-      { label: `${nameOf(lotId)}, week before`, values: lineOf(lotId, before, weekMs), color, dashed: true },
-    ]
-  })
-  const known = lines.filter(({ dashed }) => dashed !== true)
+  const linesOf = (answer: Answer<SeriesRow>, shiftMs: number, more: string): Line[] =>
+    lots.flatMap((lotId, i) =>
+      aggs.map((agg, j) => ({
+        label: `${nameOf(lotId)}${aggs.length === 1 ? '' : `, ${aggregateWords[agg]}`}${more}`,
+        values: lineOf(lotId, agg, answer, shiftMs),
+        color: `--series-${(i % 4) + 1}`,
+        dashes: more === '' ? j : 2,
+        digits: agg === 'mean' ? 1 : 0,
+      })),
+    )
+  const known = linesOf(now, 0, '')
+  const lines = before === undefined ? known : [...known, ...linesOf(before, weekMs, ', week before')]
   const peaks = known.map(({ label, values }) => {
     const measured = values.filter((value) => value !== null)
     return measured.length === 0

@@ -130,7 +130,7 @@ export function LotPage() {
             times={chart.times}
             lines={[
               { label: 'in', values: cars.entries, color: '--series-3' },
-              { label: 'out', values: cars.exits, color: '--series-2' },
+              { label: 'out', values: cars.exits, color: '--series-2', dashes: 1 },
             ]}
             gaps={chart.gaps}
             zone={zone}

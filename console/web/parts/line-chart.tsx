@@ -2,7 +2,7 @@
  * Lines over time, drawn by uPlot: cursors of the charts on a page move together, gaps are shaded with their reason, a
  * band lies behind. Behind every chart is its table, above it what it says in words, and below it gaps and notes.
  */
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { useApp } from '../app-state.ts'
@@ -10,12 +10,14 @@ import type { Gap, Note } from '../lot-chart.ts'
 import { dash, dateTime, number } from '../words.ts'
 import { dataOf, optionsOf } from './line-drawing.ts'
 import { Table } from './table.tsx'
+import { TableToggle, useTableToggle } from './table-toggle.tsx'
 
 export interface Line {
   readonly label: string
   /** As long as `times`; null is a gap. */
   readonly values: readonly (number | null)[]
-  readonly dashed?: boolean
+  /** Which dashes, so that lines are told apart without their colours; 0: none. */
+  readonly dashes?: number
   /** A custom property of the style. */
   readonly color?: string
   readonly digits?: number
@@ -45,24 +47,9 @@ const listedMax = 12
 
 export function LineChart(props: LineChartProps) {
   const { look } = useApp()
-  const [isTable, setTable] = useState(false)
+  const [isTable, toggle] = useTableToggle()
   const place = useRef<HTMLDivElement>(null)
   const { title, summary, times, lines, gaps = [], notes = [], remarks = [] } = props
-
-  useEffect(() => {
-    const press = (event: KeyboardEvent) => {
-      const target = event.target as HTMLElement // of a key that was pressed
-      if (
-        event.key === 't' &&
-        !event.ctrlKey &&
-        !event.metaKey &&
-        !/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)
-      )
-        setTable((before) => !before)
-    }
-    document.addEventListener('keydown', press)
-    return () => document.removeEventListener('keydown', press)
-  }, [])
 
   // What is the same is not drawn anew: whoever points at it would lose their place.
   const drawn = JSON.stringify([props, look])
@@ -87,9 +74,7 @@ export function LineChart(props: LineChartProps) {
           <h2>{title}</h2>
           <p class="small soft">{summary}</p>
         </figcaption>
-        <button type="button" class="chip" aria-pressed={isTable} onClick={() => setTable(!isTable)}>
-          Table
-        </button>
+        <TableToggle isTable={isTable} toggle={toggle} />
       </div>
       {isTable ? (
         <Table

@@ -5,6 +5,7 @@ import type { LineChartProps } from './line-chart.tsx'
 
 /** Cursors of all charts of a page move together. */
 const cursors = 'lotwatch'
+const dashes = [[], [8, 4], [2, 3], [10, 3, 2, 3]]
 
 export function dataOf({ times, lines, band, level }: LineChartProps): uPlot.AlignedData {
   return [
@@ -55,9 +56,9 @@ export function optionsOf(props: LineChartProps, box: HTMLElement): uPlot.Option
         label: line.label,
         stroke: color(line.color ?? `--series-${(i % 4) + 1}`),
         width: 2,
+        dash: dashes[(line.dashes ?? 0) % dashes.length] ?? [],
         spanGaps: false,
         points: { show: false },
-        ...(line.dashed === true ? { dash: [6, 5] } : {}),
         value: shown(line.digits),
       })),
       ...(level === undefined
@@ -128,6 +129,8 @@ function resolver(box: HTMLElement): (name: string) => string {
   return (name) => {
     const probe = document.createElement('i')
     probe.style.color = `var(${name})`
+    // Lines keep their colours where the system forces others: text and edges around them do not.
+    probe.style.setProperty('forced-color-adjust', name.startsWith('--series') ? 'none' : 'auto')
     box.append(probe)
     const { color } = getComputedStyle(probe)
     probe.remove()

@@ -37,6 +37,12 @@ describe('a question in other words', () => {
     expect(SQL).toContain(
       "time >= TIMESTAMP '2026-11-20 08:00' AT TIME ZONE 'Europe/Athens' AND time < TIMESTAMP '2026-11-21 08:00'",
     )
+    expect(said({ metric: 'entries' })).toMatchObject({
+      curl: expect.stringContaining('metric=entries'),
+      lotctl: expect.stringContaining('--metric entries '),
+    })
+    // What came and went is no column of a reading.
+    expect(said({ metric: 'entries' }).SQL).toBeUndefined()
     expect(said({}).SQL).toContain("time >= now() - INTERVAL '7 days'\n")
   })
 })
