@@ -77,6 +77,8 @@ export function wiringOf(source: SettingsSource, places: Places): Record<string,
     ['console', 'provisioningUrl', provisioningUrl],
     ['console', 'ingestUrl', ingestUrl],
     ['console', 'brokerUrl', brokerHttpUrl],
+    ['broker', 'caFile', caFile],
+    ['ingest', 'caFile', caFile],
     ['console', 'caFile', caFile],
   ]
   return Object.fromEntries(

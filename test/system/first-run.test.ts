@@ -113,6 +113,42 @@ describe('one command', { timeout: 90_000 }, () => {
     for (const pid of programs.values()) expect(isAlive(pid)).toBe(false)
   })
 
+  it('speaks TLS throughout when its settings name certificates, and devices trust their authority', async () => {
+    const own = makeDataDir()
+    const file = (name: string) => join(own.path, 'tls', name)
+    const made = await runLotctl(['tls', 'init', file(''), '--server', 'localhost:127.0.0.1'], {})
+    expect(made.exit, made.stderr).toBe(0)
+    const programs = ['PROVISIONING', 'INGEST', 'CONSOLE', 'BROKER']
+    const secure = Object.fromEntries(
+      programs.flatMap((name) => [
+        [`LOTWATCH_${name}_TLS_CERT_FILE`, file('localhost.pem')],
+        [`LOTWATCH_${name}_TLS_KEY_FILE`, file('localhost.key')],
+      ]),
+    )
+    const ports = { LOTWATCH_BROKER_MQTTS_PORT: String(await freePort()) }
+    const authority = { LOTWATCH_PROVISIONING_CA_FILE: file('ca.pem') }
+    const recording = join(own.path, 'recording.csv')
+    writeFileSync(
+      recording,
+      'SystemCodeNumber,Capacity,Occupancy,LastUpdated\nNorth,100,7,2026-01-05 08:00:00\n',
+    )
+    const lotctl = startLotctl(['up', '--replay', recording], {
+      ...env,
+      ...secure,
+      ...ports,
+      ...authority,
+      LOTWATCH_DATA: join(own.path, 'data'),
+    })
+    running.push(lotctl)
+
+    await lotctl.says(/^ {2}broker {8}mqtts:/m)
+    await lotctl.says(/^ {2}ask {11}curl --cacert \S+ .* 'https:/m)
+    await lotctl.says(/^1 readings? stored · .* 1 of 1 devices? connected/m)
+
+    expect((await interrupt(lotctl)).exit).toBe(0)
+    own.remove()
+  })
+
   it('goes on with the same data, brings back what crashes, and takes all along when it is killed', async () => {
     const lotctl = start('--demo')
     await lotctl.says(/^ready in/m)

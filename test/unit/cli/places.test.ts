@@ -56,6 +56,13 @@ describe('where the programs are', () => {
     })
   })
 
+  it('tells every program of the authority that the others’ certificates are by', () => {
+    const env = source({ LOTWATCH_PROVISIONING_CA_FILE: 'ca.pem', LOTWATCH_INGEST_CA_FILE: 'another.pem' })
+    const wiring = wiringOf(env, placesOf(env))
+    expect(wiring).toMatchObject({ LOTWATCH_BROKER_CA_FILE: 'ca.pem', LOTWATCH_CONSOLE_CA_FILE: 'ca.pem' })
+    expect(wiring).not.toHaveProperty('LOTWATCH_INGEST_CA_FILE')
+  })
+
   it('leaves alone what somebody set, in the file or in the environment', () => {
     const set = source(
       { LOTWATCH_BROKER_INGEST_URL: 'https://ingest.example' },
