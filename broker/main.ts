@@ -5,6 +5,7 @@ import type { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import { rootCertificates } from 'node:tls'
 import { Revocations } from '../core/auth/revocations.ts'
 import { createTokenSource } from '../core/auth/token-source.ts'
 import { createVerifier } from '../core/auth/verifier.ts'
@@ -70,12 +71,15 @@ async function start(config: BrokerConfig): Promise<Running> {
     requireTlsUrl(url, { setting, insecure: config.insecure })
   }
   const proxyPeers = parsePeers(config.proxyPeers, 'LOTWATCH_BROKER_PROXY_PEERS')
-  const ca = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
+  const ca: { ca?: string } = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
   const fetch = createFetch(ca)
+  // Issuers of others, and nobody else: their certificates are by authorities that everybody knows.
+  const fetchOthers = ca.ca === undefined ? fetch : createFetch({ ca: [...rootCertificates, ca.ca] })
+  const ownOrigin = new URL(config.issuerUrl).origin
 
   const verifier = createVerifier({
     issuers: config.trustedIssuers,
-    fetch,
+    fetch: (url, init) => (new URL(url).origin === ownOrigin ? fetch : fetchOthers)(url, init),
     now: Date.now,
     clockToleranceSec: config.skewSec,
     cache: openKeyCache(config.keysFolder, log),

@@ -7,11 +7,11 @@ import type { Fetch } from '../auth/verifier.ts'
 import { type ErrorCode, errorCodes, FleetError } from '../contract/errors.ts'
 import { createBackoff } from './backoff.ts'
 
-/** @param ca PEM; absent: the system's authorities */
-export function createFetch(options: { ca?: string } = {}): Fetch {
+/** @param ca the authorities that are trusted, PEM; absent: the system's */
+export function createFetch(options: { ca?: string | readonly string[] } = {}): Fetch {
   const dispatcher = new Agent({
     keepAliveTimeout: 30_000,
-    ...(options.ca === undefined ? {} : { connect: { ca: options.ca } }),
+    ...(options.ca === undefined ? {} : { connect: { ca: [options.ca].flat() } }),
   })
   // undici's types are its own copies of the same web types.
   return (url, init) => undiciFetch(url, { ...(init as object), dispatcher }) as unknown as Promise<Response>

@@ -1,8 +1,12 @@
-import { chmodSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { initTls, parseServerName } from '../../../../cli/tls.ts'
 import { createTokenSource } from '../../../../core/auth/token-source.ts'
 import { readCredentialFile } from '../../../../core/runtime/credential.ts'
 import {
@@ -385,5 +389,42 @@ describe('a URL', () => {
       code: 'config.invalid',
       faults: ['LOTWATCH_BROKER_INGEST_URL: is not a URL'],
     })
+  })
+})
+
+describe('over TLS', () => {
+  const folder = makeDataDir()
+  const file = (authority: string, name: string) => readFileSync(join(folder.path, authority, name), 'utf8')
+  const servers: Server[] = []
+
+  async function serveBy(authority: string): Promise<string> {
+    const servedBy = { servers: [parseServerName('localhost:127.0.0.1')], days: 30, now: new Date() }
+    await initTls(join(folder.path, authority), servedBy)
+    const tls = { cert: file(authority, 'localhost.pem'), key: file(authority, 'localhost.key') }
+    const https = createServer(tls, (_, response) => response.end()).listen(0, '127.0.0.1')
+    servers.push(https)
+    await once(https, 'listening')
+    return `https://127.0.0.1:${(https.address() as AddressInfo).port}` // listening on TCP
+  }
+  afterAll(() => {
+    for (const https of servers) https.close().closeAllConnections()
+    folder.remove()
+  })
+
+  it('each authority that is named is trusted, and no other', async () => {
+    const [one, other, third] = [await serveBy('one'), await serveBy('other'), await serveBy('third')]
+    const statusOf = (url: string, ca: string | string[]) =>
+      createFetch({ ca })(url).then(
+        ({ status }) => status,
+        () => 'refused',
+      )
+    const both = [file('one', 'ca.pem'), file('other', 'ca.pem')]
+
+    expect([await statusOf(one, both), await statusOf(other, both), await statusOf(third, both)]).toEqual([
+      200,
+      200,
+      'refused',
+    ])
+    expect(await statusOf(other, file('one', 'ca.pem'))).toBe('refused')
   })
 })
