@@ -1,5 +1,5 @@
 /**
- * Pictures of each page for `docs/screenshots/`, of a fleet that plays a made-up week; written by `npm run screenshots`
+ * Pictures of each page for `docs/screenshots/`, of a fleet that plays three made-up weeks; written by `npm run screenshots`
  * and not otherwise, since each run would make other ones.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -15,6 +15,8 @@ import { eventually, freePort, makeDataDir } from '../kit/program.ts'
 const isWanted = process.env.LOTWATCH_TEST_SCREENSHOTS === 'true'
 const folder = join(root, 'docs/screenshots')
 const stepMs = 10 * 60_000
+const dayMs = 86_400_000
+const weeks = 3
 
 /** Name, spaces, how full at noon, how early. */
 const lots: readonly (readonly [string, number, number, number])[] = [
@@ -71,18 +73,22 @@ function taken([, spaces, share, early]: (typeof lots)[number], time: string): n
   const morning = 1 / (1 + Math.exp(-(hour - 9) * 1.4))
   const evening = 1 / (1 + Math.exp((hour - 17.5) * 1.1))
   const wave = 0.03 * Math.sin(hour * 5 + spaces)
-  const full = 0.06 + (share - 0.06) * morning * evening * week + wave
+  // No day is like another: a typical week is a band.
+  const mood = 1 + 0.12 * Math.sin(Number(time.slice(8, 10)) * 2.4 + spaces)
+  const full = 0.06 + (share - 0.06) * mood * morning * evening * week + wave
   return Math.max(0, Math.min(spaces, Math.round(spaces * full)))
 }
 
 function recording(nowMs: number, zone: string): string {
   const local = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short', timeStyle: 'medium' })
   const lines = ['SystemCodeNumber,Capacity,Occupancy,LastUpdated']
-  for (let atMs = nowMs - 8 * 86_400_000; atMs <= nowMs; atMs += stepMs) {
+  for (let atMs = nowMs - weeks * 7 * dayMs; atMs <= nowMs; atMs += stepMs) {
     const time = local.format(atMs)
     for (const lot of lots) {
       // One is silent since a while: pages show how that looks.
       if (lot[0] === 'Riverside' && atMs > nowMs - 40 * 60_000) continue
+      // And one was away for a night.
+      if (lot[0] === 'University' && atMs > nowMs - 2.5 * dayMs && atMs < nowMs - 2.1 * dayMs) continue
       lines.push(`${lot[0]},${lot[1]},${taken(lot, time)},${time}`)
     }
   }
@@ -136,21 +142,30 @@ describe.skipIf(!isWanted)('pictures of the console', { timeout: 300_000 }, () =
     )
     const provisioning = `http://127.0.0.1:${env.LOTWATCH_PROVISIONING_PORT}`
     await makeKeys()
-    const shoot = async (name: string, path: string, theme: 'light' | 'dark' = 'light') => {
+    const shoot = async (
+      name: string,
+      path: string,
+      theme: 'light' | 'dark' = 'light',
+      before: () => Promise<void> = async () => undefined,
+    ) => {
       await page.emulateMedia({ colorScheme: theme })
       await page.goto(url + path)
       await page.locator('main h1').waitFor()
       await page.locator('text=Loading').first().waitFor({ state: 'detached' })
+      await before()
       await page.evaluate('new Promise((done) => setTimeout(done, 1200))')
       await page.screenshot({ path: join(folder, `${name}.png`) })
     }
     await shoot('now', '/')
     await shoot('now-dark', '/', 'dark')
     await shoot('lot', '/lots/University?range=-7d')
-    await shoot('explore', '/explore?lots=Central-Station,Harbour-East,Stadium&compare=week')
+    await shoot('explore', '/explore?lots=Central-Station,Harbour-East,Stadium&compare=week&range=-7d')
     await shoot('sql', '/explore?tab=sql', 'dark')
     await shoot('quality', '/quality')
-    await shoot('devices', '/devices')
+    await shoot('devices', '/devices', 'light', async () => {
+      for (const name of ['Choose Harbour-East', 'Choose Harbour-West'])
+        await page.getByRole('checkbox', { name }).check()
+    })
     await shoot('device', '/devices/University', 'dark')
     await shoot('enrolment', '/enrolment')
     await shoot('access', '/access?tab=clients&client=operator')
