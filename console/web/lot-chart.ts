@@ -132,8 +132,9 @@ export function summaryOf({ rows, complete, gaps }: Answer<SeriesRow>, holes: nu
   const means = rows.flatMap(({ mean }) => (mean === null || mean === undefined ? [] : [mean]))
   if (means.length === 0) return 'Nothing was measured in this range.'
   const range = `Between ${number(Math.min(...means))} and ${number(Math.max(...rows.map(({ max }) => max ?? 0)))} taken.`
+  // Without a schedule nobody knows whether anything was due in a gap.
   const missing = complete
-    ? 'No reading is missing.'
+    ? `No reading is ${holes === 0 ? '' : 'known to be '}missing.`
     : `${counted(gaps.length, 'run')} of readings missing: see Quality.`
   return holes === 0 ? `${range} ${missing}` : `${range} ${missing} ${counted(holes, 'gap')} shaded.`
 }

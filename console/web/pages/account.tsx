@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks'
 import { useApp } from '../app-state.ts'
 import { useDoing } from '../load.ts'
-import { Chips, Field } from '../parts/form.tsx'
+import { Chips, Field, NewPassword } from '../parts/form.tsx'
 import { Head } from '../parts/head.tsx'
 import { Fault } from '../parts/notices.tsx'
 
@@ -103,16 +103,13 @@ function PasswordForm() {
             />
           </Field>
         )}
-        <Field label="New password" hint="At least ten characters; longer is better than stranger.">
-          <input
-            type="password"
-            autoComplete="new-password"
-            required
-            minLength={10}
-            value={password}
-            onInput={(event) => setPassword(event.currentTarget.value)}
-          />
-        </Field>
+        <NewPassword
+          required
+          label="New password"
+          hint="At least ten characters; longer is better than stranger."
+          value={password}
+          change={setPassword}
+        />
         <Fault problem={doing.problem} />
         <div class="row">
           <button type="submit" class="main" disabled={doing.isBusy}>

@@ -66,7 +66,7 @@ function Calendar() {
       {lots.length > 0 && (
         <>
           <p class="soft">
-            Percent of the readings that were due; a dash where no device has said when it takes them.
+            Percent of the readings that were due. Where no device has said when it takes them, how many came.
           </p>
           <section
             class="scroll"
@@ -108,8 +108,10 @@ function Calendar() {
 const calendarLotsMax = 200
 
 function Day({ row }: { row: CompletenessRow | undefined }) {
-  if (row === undefined || row.expected === null || row.expected === 0)
-    return <td title={row === undefined ? '' : `${number(row.received)} came`}>{dash}</td>
+  if (row === undefined || row.expected === null || row.expected === 0) {
+    const came = row === undefined || row.received === 0 ? dash : `${number(row.received)} came`
+    return <td class="small soft">{came}</td>
+  }
   const share = Math.max(0, 1 - (row.missing ?? 0) / row.expected)
   // Not rounded up: what is not all is not a hundred.
   const shown = Math.floor(share * 100)
@@ -119,7 +121,7 @@ function Day({ row }: { row: CompletenessRow | undefined }) {
   )
   return (
     <td title={[`${number(row.received)} of ${number(row.expected)}`, ...reasons].join(', ')}>
-      <span class={`day ${tone}`}>{shown}</span>
+      <span class={`day ${tone}`}>{shown} %</span>
     </td>
   )
 }

@@ -74,6 +74,34 @@ export function Chips<Value extends string>({
   )
 }
 
+/** A password that somebody chooses: as long as the server wants it, and kept by the browser's own store. */
+export function NewPassword({
+  label,
+  hint,
+  required = false,
+  value,
+  change,
+}: {
+  label: string
+  hint: ComponentChildren
+  required?: boolean
+  value: string
+  change: (password: string) => void
+}) {
+  return (
+    <Field label={label} hint={hint}>
+      <input
+        type="password"
+        autoComplete="new-password"
+        required={required}
+        minLength={10}
+        value={value}
+        onInput={(event) => change(event.currentTarget.value)}
+      />
+    </Field>
+  )
+}
+
 export function Copy({ text, what }: { text: string; what: string }) {
   const [isCopied, setCopied] = useState(false)
   const copy = async () => {

@@ -120,9 +120,10 @@ export function LineChart(props: LineChartProps) {
       ) : (
         <div class="chart" ref={place} aria-hidden="true" style={{ minHeight: `${props.height ?? 280}px` }} />
       )}
-      {gaps.length + remarks.length > 0 && (
+      {gaps.length === 0 && remarks.length > 0 && <p class="small soft">{remarks.join('; ')}</p>}
+      {gaps.length > 0 && (
         <details class="small">
-          <summary>Gaps and notes</summary>
+          <summary>{[...new Set(gaps.map(({ reason }) => `gap: ${reason}`)), ...remarks].join('; ')}</summary>
           <ul>
             {gaps.slice(-listedMax).map(({ fromMs, toMs, reason }) => (
               <li key={fromMs}>
@@ -130,9 +131,6 @@ export function LineChart(props: LineChartProps) {
               </li>
             ))}
             {gaps.length > listedMax && <li>and {gaps.length - listedMax} gaps before, in the table</li>}
-            {remarks.map((text) => (
-              <li key={text}>{text}</li>
-            ))}
           </ul>
         </details>
       )}

@@ -101,5 +101,6 @@ it('a chart says in words what it shows', () => {
   expect(summaryOf(answer(rows, [gap(1, 2, 'unexplained')]), 1)).toBe(
     'Between 2 and 9 taken. 1 run of readings missing: see Quality. 1 gap shaded.',
   )
+  expect(summaryOf(answer(rows), 2)).toContain('No reading is known to be missing. 2 gaps shaded.')
   expect(summaryOf(answer([]), 0)).toBe('Nothing was measured in this range.')
 })

@@ -5,7 +5,7 @@ import type { Account } from '../../../wire.ts'
 import { useApp } from '../../app-state.ts'
 import { useDoing, useLoad, useNow } from '../../load.ts'
 import { Confirm, Dialog } from '../../parts/dialog.tsx'
-import { Field } from '../../parts/form.tsx'
+import { Field, NewPassword } from '../../parts/form.tsx'
 import { LotSelect } from '../../parts/lot-select.tsx'
 import { Fault, Waiting } from '../../parts/notices.tsx'
 import { Table } from '../../parts/table.tsx'
@@ -150,7 +150,7 @@ function EditAccount({ account, close }: { account: Account | undefined; close: 
           ))}
         </fieldset>
         {role === 'analyst' && <LotsOfPerson lots={lots} change={setLots} />}
-        <Field
+        <NewPassword
           label={account === undefined ? 'Password' : 'New password'}
           hint={
             <>
@@ -158,15 +158,9 @@ function EditAccount({ account, close }: { account: Account | undefined; close: 
               lets them in, and they set their own.
             </>
           }
-        >
-          <input
-            type="password"
-            autoComplete="new-password"
-            minLength={10}
-            value={password}
-            onInput={(event) => setPassword(event.currentTarget.value)}
-          />
-        </Field>
+          value={password}
+          change={setPassword}
+        />
         <Fault problem={doing.problem} />
         <div class="row">
           <button type="submit" class="main" disabled={doing.isBusy}>
