@@ -77,8 +77,9 @@ export function wiringOf(source: SettingsSource, places: Places): Record<string,
     ['console', 'provisioningUrl', provisioningUrl],
     ['console', 'ingestUrl', ingestUrl],
     ['console', 'brokerUrl', brokerHttpUrl],
-    ['broker', 'caFile', caFile],
-    ['ingest', 'caFile', caFile],
+    // With it they trust no other, so only where they cannot do without.
+    ['broker', 'caFile', isTls(provisioningUrl) || isTls(ingestUrl) ? caFile : undefined],
+    ['ingest', 'caFile', isTls(provisioningUrl) ? caFile : undefined],
     ['console', 'caFile', caFile],
   ]
   return Object.fromEntries(
@@ -89,6 +90,8 @@ export function wiringOf(source: SettingsSource, places: Places): Record<string,
     ),
   )
 }
+
+const isTls = (url: string): boolean => url.startsWith('https:')
 
 function nameOf(program: LocalProgram, key: string): string {
   return settingName(`LOTWATCH_${program.toUpperCase()}`, key)

@@ -56,11 +56,19 @@ describe('where the programs are', () => {
     })
   })
 
-  it('tells every program of the authority that the others’ certificates are by', () => {
-    const env = source({ LOTWATCH_PROVISIONING_CA_FILE: 'ca.pem', LOTWATCH_INGEST_CA_FILE: 'another.pem' })
-    const wiring = wiringOf(env, placesOf(env))
-    expect(wiring).toMatchObject({ LOTWATCH_BROKER_CA_FILE: 'ca.pem', LOTWATCH_CONSOLE_CA_FILE: 'ca.pem' })
-    expect(wiring).not.toHaveProperty('LOTWATCH_INGEST_CA_FILE')
+  it('tells who calls over TLS of the authority, and nobody else, who would trust no other any more', () => {
+    const ca = { LOTWATCH_PROVISIONING_CA_FILE: 'ca.pem' }
+    const told = (env: Record<string, string>) => wiringOf(source(env), placesOf(source(env)))
+    const tls = told({ ...ca, LOTWATCH_PROVISIONING_TLS_CERT_FILE: 'p.pem' })
+    expect(tls).toMatchObject({ LOTWATCH_BROKER_CA_FILE: 'ca.pem', LOTWATCH_INGEST_CA_FILE: 'ca.pem' })
+    const ingestAlone = told({ ...ca, LOTWATCH_INGEST_TLS_CERT_FILE: 'i.pem' })
+    expect(ingestAlone).toMatchObject({ LOTWATCH_BROKER_CA_FILE: 'ca.pem' })
+    expect(ingestAlone).not.toHaveProperty('LOTWATCH_INGEST_CA_FILE')
+    expect(told({ ...ca, LOTWATCH_BROKER_TLS_CERT_FILE: 'b.pem' })).not.toHaveProperty(
+      'LOTWATCH_BROKER_CA_FILE',
+    )
+    const set = { ...ca, LOTWATCH_PROVISIONING_TLS_CERT_FILE: 'p.pem', LOTWATCH_INGEST_CA_FILE: 'x.pem' }
+    expect(told(set)).not.toHaveProperty('LOTWATCH_INGEST_CA_FILE')
   })
 
   it('leaves alone what somebody set, in the file or in the environment', () => {
