@@ -10,7 +10,7 @@ export interface EventFollower {
   readonly out: Writable
   /** Only what concerns this client identifier; undefined: everything. */
   readonly device: string | undefined
-  /** Asked at every beat: tokens end, and are revoked. */
+  /** Asked at every beat, and after each revocation: tokens end, and are revoked. */
   readonly mayFollow: () => boolean
 }
 
@@ -54,16 +54,19 @@ export class Events {
     this.#write(follower, ':\n\n')
   }
 
+  /** Ends those who may not follow any more. */
+  sendAway(): void {
+    for (const { out, mayFollow } of this.#followers) if (!mayFollow()) out.end()
+  }
+
   stop(): void {
     clearInterval(this.#beat)
     for (const { out } of this.#followers) out.destroy()
   }
 
   #tick(): void {
-    for (const follower of this.#followers) {
-      if (follower.mayFollow()) this.#write(follower, ':\n\n')
-      else follower.out.end()
-    }
+    this.sendAway()
+    for (const follower of this.#followers) this.#write(follower, ':\n\n')
   }
 
   #write({ out }: EventFollower, text: string): void {

@@ -233,6 +233,7 @@ async function start(config: BrokerConfig): Promise<Running> {
       gate.heard(event)
       downlink.hear(event)
       presence.hear(event)
+      if (event.type === 'revocation' || event.type === 'snapshot') events.sendAway()
       if (event.type === 'revocation') metrics.revoked(Date.now() - event.data.atMs)
     },
   })

@@ -78,8 +78,8 @@ export function wiringOf(source: SettingsSource, places: Places): Record<string,
     ['console', 'ingestUrl', ingestUrl],
     ['console', 'brokerUrl', brokerHttpUrl],
     // With it they trust no other, so only where they cannot do without.
-    ['broker', 'caFile', isTls(provisioningUrl) || isTls(ingestUrl) ? caFile : undefined],
-    ['ingest', 'caFile', isTls(provisioningUrl) ? caFile : undefined],
+    ['broker', 'caFile', isHttps(provisioningUrl) || isHttps(ingestUrl) ? caFile : undefined],
+    ['ingest', 'caFile', isHttps(provisioningUrl) ? caFile : undefined],
     ['console', 'caFile', caFile],
   ]
   return Object.fromEntries(
@@ -91,7 +91,7 @@ export function wiringOf(source: SettingsSource, places: Places): Record<string,
   )
 }
 
-const isTls = (url: string): boolean => url.startsWith('https:')
+const isHttps = (url: string): boolean => url.startsWith('https:')
 
 function nameOf(program: LocalProgram, key: string): string {
   return settingName(`LOTWATCH_${program.toUpperCase()}`, key)

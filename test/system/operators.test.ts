@@ -152,10 +152,12 @@ describe('operators', () => {
       )
     const events = await fetch(`${brokerUrl}/v1/events`, { headers: { authorization: `Bearer ${writes}` } })
     expect(events.status).toBe(200)
+    let hasEnded = false
+    const followed = events.text().finally(() => {
+      hasEnded = true
+    })
     await system.registry.json('/v1/tokens/revoke', { method: 'POST', body: { token: writes } })
-    let text = ''
-    for await (const chunk of events.body as unknown as AsyncIterable<Uint8Array>)
-      text += String(Buffer.from(chunk))
-    expect(text).toMatch(/^:\n\n/)
+    await eventually(() => hasEnded, 1000, 5)
+    expect(await followed).toMatch(/^:\n\n/)
   }, 30_000)
 })

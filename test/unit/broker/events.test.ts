@@ -53,6 +53,18 @@ it('ends a follower that is not welcome any more', async () => {
   await expect.poll(() => events.followerCount).toBe(0)
 })
 
+it('ends who is not welcome any more when it is told to look, and waits for no beat', () => {
+  const events = open()
+  let isWelcome = true
+  const [one, other] = [follower(undefined, () => isWelcome), follower()]
+  for (const each of [one, other]) events.follow(each)
+  events.sendAway()
+  expect([one.out.writableEnded, other.out.writableEnded]).toEqual([false, false])
+  isWelcome = false
+  events.sendAway()
+  expect([one.out.writableEnded, other.out.writableEnded]).toEqual([true, false])
+})
+
 it('has room for so many', () => {
   const events = open()
   const followers = Array.from({ length: 32 }, () => follower())
