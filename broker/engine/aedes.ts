@@ -110,7 +110,8 @@ export async function createAedesEngine<Peer>(
     const link = linkByClient.get(client)
     // [MQTT-3.9.3]: what was refused stands here with 0x80.
     const granted = subscriptions.filter(({ qos }) => (qos as number) < 128).map(({ topic }) => topic)
-    if (link?.peer !== undefined && granted.length > 0) hooks.subscribed(link.peer, granted)
+    // A connection that has ended meanwhile would be kept for its device's next one to replace.
+    if (link?.peer !== undefined && link.isOpen && granted.length > 0) hooks.subscribed(link.peer, granted)
   })
   // A failure of Aedes itself: the process must not go on, and must not die without a stack.
   ;(broker as NodeJS.EventEmitter).on('error', (error: Error) => {

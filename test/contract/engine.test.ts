@@ -352,6 +352,20 @@ describe.each(Object.entries(adapters))('the engine over %s', (_name, create) =>
       expect(filters).toEqual(['allowed/a', 'allowed/b'])
     })
 
+    it('is for nobody whose connection ends with the SUBSCRIBE', async () => {
+      const desk = await setUp()
+      desk.maySubscribe = (peer) => {
+        peer.link.close('enough')
+        return true
+      }
+      const client = await admitted()
+      client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'allowed/a', qos: 1 }] })
+      await client.closed()
+      await eventually(() => desk.closedPeers.length === 1)
+      await new Promise(setImmediate)
+      expect(desk.subscriptions).toEqual([])
+    })
+
     it('arrives, and PUBACK is told once', async () => {
       const desk = await setUp()
       const { client, link } = await subscribed(desk, 1, ['allowed/+'])
