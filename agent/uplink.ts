@@ -7,6 +7,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect, type MqttClient } from 'mqtt'
+import { writeToStream } from 'mqtt-packet'
 import type { AccessToken, TokenSource } from '../core/auth/token-source.ts'
 import type { CredentialFile } from '../core/contract/credential.ts'
 import type { DeviceId } from '../core/contract/device.ts'
@@ -87,6 +88,8 @@ const renewRetryMs = 10_000
 const timerMsMax = 2 ** 31 - 1
 
 export function createUplink(options: UplinkOptions): Uplink {
+  // MQTT.js would make every message identifier there is at its first packet: 65,536 buffers, 6 MiB that stay.
+  writeToStream.cacheNumbers = false
   const { clock, log, tokens } = options
   const backoff = createBackoff({
     minMs: options.reconnectMinMs,

@@ -10,11 +10,12 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { serviceEnvironment } from '../agent/unit.ts'
 import type { ReadingsMessage } from '../core/contract/payload.ts'
 import { unpackAgent } from '../test/kit/agent-unpacked.ts'
 import { eventually, type Program, startProgram } from '../test/kit/program.ts'
 import { startTestBroker, startTestIssuer, writeCredential } from '../test/unit/agent/peers.ts'
-import { Child, cpuSecOf, median, residentMiBOf } from './kit/child.ts'
+import { Child, cpuSecOf, median, peakMiBOf, residentMiBOf } from './kit/child.ts'
 
 const { values } = parseArgs({
   options: {
@@ -45,6 +46,7 @@ const startAgent = (env: Record<string, string>): Promise<Program> =>
   startProgram(program, {
     args: ['run'],
     env: {
+      ...serviceEnvironment,
       LOT_AGENT_CREDENTIAL_FILE: credential,
       LOT_AGENT_OUTBOX_DIR: join(folder, `outbox-${outboxes++}`),
       LOT_AGENT_LOG_LEVEL: 'warn',
@@ -80,13 +82,15 @@ async function bareNodeMiB(): Promise<number> {
   })
   await once(bare.stdout, 'data')
   await delay(1000)
-  const resident = residentMiBOf(bare.pid)
+  const peak = peakMiBOf(bare.pid)
   bare.kill()
-  return resident
+  return peak
 }
 
 interface Cost {
   readonly residentMiB: number
+  /** Resident memory may shrink when the kernel takes pages back; this does not. */
+  readonly peakMiB: number
   readonly cpuMsPerReading: number
 }
 
@@ -111,6 +115,7 @@ async function hourOfAgent(): Promise<Cost> {
   const used = cpuSecOf(agent.process.pid) - before
   const cost = {
     residentMiB: residentMiBOf(agent.process.pid),
+    peakMiB: peakMiBOf(agent.process.pid),
     cpuMsPerReading: (used * 1000) / hourOfReadings,
   }
   await agent.stop()
@@ -126,6 +131,7 @@ async function hourOfPlain(): Promise<Cost> {
   const used = cpuSecOf(plain.process.pid) - before
   const cost = {
     residentMiB: residentMiBOf(plain.process.pid),
+    peakMiB: peakMiBOf(plain.process.pid),
     cpuMsPerReading: (used * 1000) / hourOfReadings,
   }
   await plain.stop()
@@ -195,7 +201,10 @@ say(
   `memory after an hour of readings, MiB    ${String(agent.residentMiB).padStart(8)} ${String(plain.residentMiB).padStart(16)}`,
 )
 say(
-  `  as a multiple of bare Node (${bare} MiB)   ${ratio(agent.residentMiB, bare).padStart(8)} ${ratio(plain.residentMiB, bare).padStart(16)}`,
+  `  the most until then, MiB               ${String(agent.peakMiB).padStart(8)} ${String(plain.peakMiB).padStart(16)}`,
+)
+say(
+  `  that as a multiple of bare Node (${bare} MiB) ${ratio(agent.peakMiB, bare).padStart(6)} ${ratio(plain.peakMiB, bare).padStart(16)}`,
 )
 say(
   `processor time per reading, ms           ${agent.cpuMsPerReading.toFixed(2).padStart(8)} ${plain.cpuMsPerReading.toFixed(2).padStart(16)}`,

@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { enoughRoom, Outbox } from '../agent/outbox.ts'
 import { type OutboxStore, openOutboxStore } from '../agent/outbox-store.ts'
+import { serviceEnvironment } from '../agent/unit.ts'
 import { type Epoch, parseEpoch } from '../core/contract/device.ts'
 import type { ReadingsMessage } from '../core/contract/payload.ts'
 import { unpackAgent } from '../test/kit/agent-unpacked.ts'
@@ -88,6 +89,7 @@ const startAgent = (outboxDir: string): Promise<Program> =>
   startProgram(program, {
     args: ['run'],
     env: {
+      ...serviceEnvironment,
       LOT_AGENT_CREDENTIAL_FILE: credential,
       LOT_AGENT_OUTBOX_DIR: outboxDir,
       LOT_AGENT_LOG_LEVEL: 'warn',

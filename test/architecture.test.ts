@@ -134,6 +134,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   libsql: ['console/server/store.ts', 'provisioning/repository/'],
   pg: ['provisioning/repository/'],
   mqtt: ['agent/uplink.ts'],
+  'mqtt-packet': ['agent/uplink.ts'],
   'node-cron': [
     'agent/schedule.ts',
     'ingest/day-keeper.ts',
