@@ -73,6 +73,12 @@ const databaseOptions = {
 } as const
 
 /**
+ * LevelDB keeps every table mapped that it has read, for as long as there is the table: what is deleted in a long queue is
+ * compacted away in steps of this many readings, 5 MB.
+ */
+const deletedAtOnce = 32_768
+
+/**
  * Opens the outbox, or makes a new one with a new epoch.
  * @throws FleetError `store.locked`, `outbox.unavailable`; `outbox.corrupt` when it cannot be trusted as a whole
  */
@@ -212,13 +218,19 @@ function createStore(
     db = await openDatabase(dir)
     isTorn = false
   }
-  const write = (operations: Operation[], sync: boolean) =>
-    inTurn('write', (database) =>
-      database.batch(operations, { sync }).catch((error: unknown) => {
-        isTorn = true
-        throw error
-      }),
-    )
+  const written = (database: Database, operations: Operation[], sync: boolean) =>
+    database.batch(operations, { sync }).catch((error: unknown) => {
+      isTorn = true
+      throw error
+    })
+  /** Deleted since the last time. */
+  let deleted = 0
+  async function letGo(database: Database, before: number): Promise<void> {
+    deleted = 0
+    await database.compactRange(everyReading.gte, readingKey(before)).catch(() => {
+      isTorn = true // nothing is lost by it, but LevelDB writes nothing more until it is opened again
+    })
+  }
   const deletions = (sequences: readonly number[]) =>
     sequences.map((seq) => ({ type: 'del' as const, key: readingKey(seq) }))
 
@@ -226,19 +238,22 @@ function createStore(
     contents,
     async append(append, room, notes) {
       const records = [...append.records, ...room.rewritten]
-      await write(
-        [
-          ...deletions(room.deleted),
-          ...records.map((record) => ({ type: 'put' as const, ...encodeRecord(record) })),
-          put(keys.head, headOf(append)),
-          ...(notes === undefined ? [] : noteOperations(notes)),
-        ],
-        true,
-      )
+      const operations: Operation[] = [
+        ...deletions(room.deleted),
+        ...records.map((record) => ({ type: 'put' as const, ...encodeRecord(record) })),
+        put(keys.head, headOf(append)),
+        ...(notes === undefined ? [] : noteOperations(notes)),
+      ]
+      await inTurn('write', (database) => written(database, operations, true))
       witness.see(append.nextSeq)
     },
     forget: (sequences, notes) =>
-      write([...deletions(sequences), ...(notes === undefined ? [] : noteOperations(notes))], false),
+      inTurn('write', async (database) => {
+        const told = notes === undefined ? [] : noteOperations(notes)
+        await written(database, [...deletions(sequences), ...told], false)
+        deleted += sequences.length
+        if (deleted >= deletedAtOnce) await letGo(database, sequences.at(-1) ?? 0)
+      }),
     load: (range) => inTurn('read', (database) => loadRange(database, range)),
     oldest: (fromSeq, bytes) =>
       inTurn('read', async (database) => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -72,6 +72,22 @@ describe('outbox store', () => {
     await store.forget([0, 1, 2], undefined)
     await close(store)
     expect((await open()).contents).toMatchObject({ nextSeq: 3, firstSeq: 3, queued: 0, queuedBytes: 0 })
+  })
+
+  it('lets go of the tables of a long queue that is settled, which would stay in memory', async () => {
+    await filled(33_000)
+    const tableBytes = () => {
+      const tables = readdirSync(dir).filter((name) => name.endsWith('.ldb'))
+      return tables.reduce((sum, name) => sum + statSync(join(dir, name)).size, 0)
+    }
+    const store = await open()
+    const before = tableBytes()
+    for (const from of [0, 11_000, 22_000])
+      await store.forget(
+        Array.from({ length: 11_000 }, (_, i) => from + i),
+        undefined,
+      )
+    expect(tableBytes()).toBeLessThan(before / 10)
   })
 
   it('counts what is left when PUBACKs came in any order', async () => {
