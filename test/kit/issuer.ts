@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import type { CommandOutcome, PresenceAnswer, PresenceReport } from '../../core/contract/downlink.ts'
-import type { FeedEvent, FeedSnapshot } from '../../core/contract/feed.ts'
+import { type FeedEvent, type FeedSnapshot, feedBeatMs } from '../../core/contract/feed.ts'
 import { scopesOf } from '../../core/contract/principal.ts'
 
 /** Of a registry in which there is nothing yet. */
@@ -106,6 +106,11 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
     response.writeHead(404).end()
   }
 
+  // Who hears nothing for three beats takes the feed for dead, and asks for all of it again.
+  const beat = setInterval(() => {
+    for (const follower of followers) follower.write(': beat\n\n')
+  }, feedBeatMs)
+
   return {
     url,
     outcomes,
@@ -130,6 +135,7 @@ export async function startIssuer(snapshot: Partial<FeedSnapshot> = {}): Promise
       if (should) for (const follower of followers) follower.destroy()
     },
     async stop() {
+      clearInterval(beat)
       server.closeAllConnections()
       server.close()
       await once(server, 'close')
