@@ -28,6 +28,8 @@ const { values } = parseArgs({
     /** Readings per second while it is asked; absent: half of what was measured. */
     rate: { type: 'string' },
     data: { type: 'string' },
+    /** A part of the names of the questions to ask; absent: all of them. */
+    only: { type: 'string', default: '' },
     profile: { type: 'string' },
     alone: { type: 'boolean', default: false },
   },
@@ -154,7 +156,7 @@ function questionsOf(written: Written): Question[] {
         everyone.map((device) => ({ device, startMs: lastMs, value: occupiedOf(device, minutes - 1) })),
       readOurs: readLatest,
     },
-  ]
+  ].filter(({ name }) => name.includes(values.only))
 }
 
 /** @throws Error at the first value that is not what arithmetic says */
@@ -173,6 +175,8 @@ function compare(who: string, found: Found, expected: Found): void {
 interface Times {
   readonly p50Ms: number
   readonly p95Ms: number
+  /** Processor milliseconds of the store for each, all its threads: other work on the machine does not change it much. */
+  readonly cpuMs: number
 }
 
 /** @param untilMs only windows that have ended by then are compared */
@@ -201,18 +205,26 @@ async function times(
   untilMs = Number.POSITIVE_INFINITY,
 ): Promise<Map<Contender, Times>> {
   const latencies = new Map(contenders.map((contender) => [contender, [] as number[]]))
+  const cpuSec = new Map<Contender, number>()
   for (const contender of contenders) {
     await contender.renew()
     await ask(contender, question, 0, untilMs)
   }
   for (let round = 1; round <= rounds; round++)
     // Who goes first changes, so that neither always meets the warmer machine.
-    for (const contender of round % 2 === 0 ? contenders : [...contenders].reverse())
+    for (const contender of round % 2 === 0 ? contenders : [...contenders].reverse()) {
+      const before = cpuSecOf(contender.pid)
       latencies.get(contender)?.push(await ask(contender, question, round, untilMs))
+      cpuSec.set(contender, (cpuSec.get(contender) ?? 0) + cpuSecOf(contender.pid) - before)
+    }
   return new Map(
     [...latencies].map(([contender, of]) => [
       contender,
-      { p50Ms: quantile(of, 0.5), p95Ms: quantile(of, 0.95) },
+      {
+        p50Ms: quantile(of, 0.5),
+        p95Ms: quantile(of, 0.95),
+        cpuMs: ((cpuSec.get(contender) ?? 0) * 1000) / rounds,
+      },
     ]),
   )
 }
@@ -306,8 +318,8 @@ try {
   say(
     `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}; ${(at.minutes * deviceCount).toLocaleString('en')} readings of ${deviceCount} devices, each question ${rounds} times`,
   )
-  const show = ({ p50Ms, p95Ms }: Times) =>
-    `p50 ${p50Ms.toFixed(1).padStart(7)} ms  p95 ${p95Ms.toFixed(1).padStart(7)} ms`
+  const show = ({ p50Ms, p95Ms, cpuMs }: Times) =>
+    `p50 ${p50Ms.toFixed(1).padStart(7)} ms  p95 ${p95Ms.toFixed(1).padStart(7)} ms  processor ${cpuMs.toFixed(1).padStart(6)} ms`
   const ours = contenders[0] as Contender // the first is ours
   const idle = new Map<string, Times>()
   for (const question of questionsOf(at)) {
@@ -319,9 +331,10 @@ try {
     const peer = [...found].find(([contender]) => contender !== ours)?.[1]
     if (peer !== undefined)
       say(
-        `${question.name.padEnd(30)} as fast as it, p50 ${(peer.p50Ms / own.p50Ms).toFixed(2)} times, p95 ${(peer.p95Ms / own.p95Ms).toFixed(2)} times (floor 1, goal 3)`,
+        `${question.name.padEnd(30)} as fast as it, p50 ${(peer.p50Ms / own.p50Ms).toFixed(2)} times, p95 ${(peer.p95Ms / own.p95Ms).toFixed(2)} times, by processor time ${(peer.cpuMs / own.cpuMs).toFixed(2)} (floor 1, goal 3)`,
       )
   }
+  const before = at
   const perSec = Number(values.rate ?? (filled?.top ?? 0) / 2) || 20_000
   for (const index of questionsOf(at).keys()) {
     // Of what is there by now: the question before has had more written.
@@ -341,6 +354,13 @@ try {
       `${question.name.padEnd(30)} while ${Math.round(wrote.perSec).toLocaleString('en')}/s come in: ${show(own)}, ${(own.p50Ms / quiet.p50Ms).toFixed(2)} times its idle p50 (ceiling 3)`,
     )
   }
+  // The others get what came in meanwhile, so that the same folder can be asked again.
+  for (const contender of contenders.filter((one) => one !== ours))
+    await writeAll(
+      contender,
+      { count: at.minutes - before.minutes, of: (i) => freshBatch(before.startMs, before.minutes + i) },
+      { inFlight: 4, verdict: 's' },
+    )
   writeFileSync(generatedFile, JSON.stringify(at))
   say(`memory of ingest: at most ${peakMiBOf(ours.pid)} MiB`)
 } finally {
