@@ -6,7 +6,7 @@
  * lies between the two, in proportion. At the end of an epoch the next one begins where it ends.
  */
 import type { DeviceId, Epoch } from '../core/contract/device.ts'
-import type { Ledger } from './ledger.ts'
+import type { EpochLedger, Ledger } from './ledger.ts'
 import type { SequenceRange } from './ranges.ts'
 
 /** Outboxes count from here. */
@@ -39,7 +39,9 @@ const kinds = {
 
 /** By epoch and sequence. */
 export function incidentsOf(ledger: Ledger, deviceId: DeviceId): Incident[] {
-  const epochs = [...ledger.epochsOf(deviceId)].map(([epoch, { settled, endSeq }]) => ({
+  const all = [...ledger.epochsOf(deviceId)]
+  if (all.every(([, epoch]) => isWhole(epoch))) return []
+  const epochs = all.map(([epoch, { settled, endSeq }]) => ({
     epoch,
     endSeq,
     ranges: [...settled],
@@ -52,6 +54,18 @@ export function incidentsOf(ledger: Ledger, deviceId: DeviceId): Incident[] {
     const isOpen = endSeq === undefined && i === epochs.length - 1
     return placed(all, { before, after }).map((part) => ({ epoch, isOpen, ...part }))
   })
+}
+
+/** Everything up to the last sequence is stored: so it is with most epochs of most devices. */
+function isWhole({ settled, endSeq }: EpochLedger): boolean {
+  const [range] = settled
+  if (range === undefined) return endSeq === undefined || endSeq < firstSeq
+  return (
+    settled.count === 1 &&
+    range.fromSeq === firstSeq &&
+    kinds[range.outcome] === undefined &&
+    range.toSeq >= (endSeq ?? firstSeq)
+  )
 }
 
 interface Part extends Omit<SequenceRange, 'outcome'> {
