@@ -93,7 +93,7 @@ export function createDuckDBDays({
            max(r.timestamp_ms), count(r.occupied), count(*) - count(r.occupied), coalesce(sum(r.occupied), 0),
            min(r.occupied), max(r.occupied), arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms),
            count(*) FILTER (r.received_at_ms - r.timestamp_ms > ${lateMs}), max(r.capacity)
-         FROM ${source} r WHERE ${condition} GROUP BY ALL ORDER BY from_ms, r.device`,
+         FROM ${source} r WHERE ${condition} GROUP BY ALL ORDER BY r.device, from_ms`,
       )
       await connection.run(
         `INSERT INTO rollups_1d
