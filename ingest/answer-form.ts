@@ -17,8 +17,10 @@ import type { Column, Pages } from './formats/table.ts'
 
 /** Rows with what is known to be missing in them. */
 export interface Found<Row extends object> {
-  /** All of them, or as they come. */
-  readonly rows: readonly Row[] | AsyncIterable<readonly Row[]>
+  /** All of them, or some at a time as they are made or come. */
+  readonly rows: readonly Row[] | Iterable<readonly Row[]> | AsyncIterable<readonly Row[]>
+  /** How many there are, where that is known before they are. */
+  readonly rowCount?: number | undefined
   readonly gaps: readonly Gap[]
   readonly completeness?: Completeness | undefined
   /** Length of the windows. */
@@ -34,6 +36,8 @@ export interface Form {
   readonly signal: AbortSignal
 }
 
+/** What an answer that is longer leaves in parts of; a shorter one leaves as a whole. */
+const partChars = 128 * 1024
 /** Files made at once: each takes some memory and a place on the disk. */
 const parquetMax = 4
 
@@ -80,8 +84,10 @@ export function createSender(): (
       for (const [name, value] of headersOf(found, form)) void reply.header(name, value)
     if (form.format === 'parquet') return sendParquet(reply, found, form)
     const { format, columns } = form
-    const text = textPages(await begun(pagesOf(found)), { format, columns, frame: frameOf(found, form) })
-    return reply.send(Readable.from(text, { highWaterMark: 1 }))
+    const text = textPages(pagesOf(found), { format, columns, frame: frameOf(found, form) })
+    const { head, rest } = await begun(text)
+    if (rest === undefined) return reply.send(head)
+    return reply.send(Readable.from(rest, { objectMode: false, highWaterMark: partChars }))
   }
 }
 
@@ -101,10 +107,11 @@ function frameOf(found: Found<object>, { tz }: Form) {
 /** The same for forms that have nothing but rows. */
 function headersOf(found: Found<object>, { tz }: Form): [string, string][] {
   const { rows, gaps, completeness, resolution, nextCursor } = found
+  const rowCount = isList(rows) ? rows.length : found.rowCount
   const headers: [string, string | undefined][] = [
     ['lotwatch-tz', tz],
     // Of a stream nobody knows before its end.
-    ['lotwatch-rows', isList(rows) ? String(rows.length) : undefined],
+    ['lotwatch-rows', rowCount === undefined ? undefined : String(rowCount)],
     ['lotwatch-complete', String(isComplete(found))],
     ['lotwatch-gaps', String(gaps.length)],
     ['lotwatch-completeness', completeness && dictionaryOf(completeness)],
@@ -130,20 +137,41 @@ function pagesOf({ rows }: Found<object>): Pages {
   return isList(rows) ? [rows] : rows
 }
 
-/** The first page is there before anything is said: until then a question can fail with an answer that says so. */
-async function begun(pages: Pages): Promise<Pages> {
-  if (!(Symbol.asyncIterator in pages)) return pages
-  const iterator = pages[Symbol.asyncIterator]()
-  const first = await iterator.next()
-  return (async function* rest() {
-    try {
-      for (let next = first; next.done !== true; next = await iterator.next()) yield next.value
-    } finally {
-      await iterator.return?.()
+/**
+ * The first part is there before anything is said: until then a question can fail with an answer that says so. What
+ * comes in pieces leaves in parts of some length, each of which costs a chunk on the wire.
+ * @returns no `rest` when that is all
+ */
+async function begun(
+  text: AsyncGenerator<string>,
+): Promise<{ head: string; rest: AsyncGenerator<string> | undefined }> {
+  const part = async () => {
+    let chars = ''
+    while (chars.length < partChars) {
+      const next = await text.next()
+      if (next.done === true) return { chars, isLast: true }
+      chars += next.value
     }
-  })()
+    return { chars, isLast: false }
+  }
+  const { chars: head, isLast } = await part()
+  if (isLast) return { head, rest: undefined }
+  const rest = async function* () {
+    try {
+      yield head
+      for (;;) {
+        const { chars, isLast } = await part()
+        if (chars !== '') yield chars
+        if (isLast) return
+      }
+    } finally {
+      await text.return(undefined)
+    }
+  }
+  return { head, rest: rest() }
 }
 
-function isList<Row>(rows: readonly Row[] | AsyncIterable<readonly Row[]>): rows is readonly Row[] {
+/** What is made some at a time is never an array itself. */
+function isList<Row extends object>(rows: Found<Row>['rows']): rows is readonly Row[] {
   return Array.isArray(rows)
 }

@@ -74,23 +74,27 @@ export class SeriesAnswers {
     const { windows, lots, report } = await this.#measure(question, { ...question, metrics }, asker)
     const { edges } = windows
     const frames = framesOf(edges, asker.zone)
-    const rows: SeriesRow[] = []
-    for (const { lotId, stretches } of lots)
-      for (const metric of metrics) {
-        const found = lotWindows(stretches, edges, metric)
-        for (const [i, window] of this.#filled(found, edges, fill).entries()) {
-          if (fill === 'none' && window.count === 0) continue
-          const { start, end } = frames[i] ?? nowhere
-          // Member by member: there are as many rows as lots times windows, and spreading parts took a third of it all.
-          const row: { -readonly [Name in keyof SeriesRow]: SeriesRow[Name] } = { lotId, start, end }
-          if (question.metrics !== undefined) row.metric = metric
-          // A count is a number in every row, and the rest may be null: as the type of the row has it.
-          for (const name of aggregates) row[name] = window[name] as number
-          if ('filled' in window) row.filled = window.filled
-          rows.push(row)
-        }
+    const rowsOf = ({ lotId, stretches }: Measured['lots'][number], metric: Metric): SeriesRow[] => {
+      const rows: SeriesRow[] = []
+      for (const [i, window] of this.#filled(lotWindows(stretches, edges, metric), edges, fill).entries()) {
+        if (fill === 'none' && window.count === 0) continue
+        const { start, end } = frames[i] ?? nowhere
+        // Member by member: there are as many rows as lots times windows, and spreading parts took a third of it all.
+        const row: { -readonly [Name in keyof SeriesRow]: SeriesRow[Name] } = { lotId, start, end }
+        if (question.metrics !== undefined) row.metric = metric
+        // A count is a number in every row, and the rest may be null: as the type of the row has it.
+        for (const name of aggregates) row[name] = window[name] as number
+        if ('filled' in window) row.filled = window.filled
+        rows.push(row)
       }
-    return { rows, ...report, resolution: everyText(question.every) }
+      return rows
+    }
+    // Made when they are written, and forgotten then: of whole answers two fifths of the time were garbage collection.
+    const rows = function* (): Generator<readonly SeriesRow[]> {
+      for (const lot of lots) for (const metric of metrics) yield rowsOf(lot, metric)
+    }
+    const rowCount = fill === 'none' ? undefined : lots.length * metrics.length * frames.length
+    return { rows: rows(), rowCount, ...report, resolution: everyText(question.every) }
   }
 
   async profile(question: ProfileQuestion, asker: Asker): Promise<Found<ProfileRow>> {

@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest'
 import type { DeviceId, LotId } from '../../core/contract/device.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { aggregates, type SeriesRow } from '../../core/contract/query.ts'
+import type { Found } from '../../ingest/answer-form.ts'
 import { Fleet } from '../../ingest/fleet.ts'
 import { Ledger } from '../../ingest/ledger.ts'
 import { Places } from '../../ingest/places.ts'
@@ -98,6 +99,11 @@ function answersOver(store: Store, places: Places): SeriesAnswers {
   })
 }
 
+/** They are made lot by lot. */
+function rowsIn({ rows }: Found<SeriesRow>): SeriesRow[] {
+  return [...(rows as Iterable<readonly SeriesRow[]>)].flat()
+}
+
 /** Where windows start, counted on the calendar, one by one from the first. */
 function edgesOf(from: Temporal.ZonedDateTime, to: Temporal.ZonedDateTime, every: string): number[] {
   const count = Number(every.slice(0, -1))
@@ -172,7 +178,7 @@ function suite(open: () => Promise<{ store: Store; close(): Promise<void> }>): v
           const [fromMs, toMs] = [from.epochMilliseconds, to.epochMilliseconds]
           const principal = { lots: undefined } as Partial<Principal> as Principal // no more of it is looked at
 
-          const { rows } = await answers.series(
+          const answer = await answers.series(
             {
               among: { lots: Object.keys(lots) as LotId[], devices: undefined, tags: undefined },
               fromMs,
@@ -193,12 +199,10 @@ function suite(open: () => Promise<{ store: Store; close(): Promise<void> }>): v
               ...plainArithmetic(readings, deviceIds, startMs, edges[i + 1] ?? 0),
             })),
           )
-          const found = (rows as readonly { start: string; end: string }[]).map(
-            ({ start, end: _, ...row }) => ({
-              ...row,
-              startMs: Date.parse(start),
-            }),
-          )
+          const found = rowsIn(answer).map(({ start, end: _, ...row }) => ({
+            ...row,
+            startMs: Date.parse(start),
+          }))
           expect(found.length).toBe(expected.length)
           for (const [i, row] of found.entries()) {
             const { mean, p95, ...exact } = expected[i] ?? {}
@@ -261,8 +265,7 @@ function suite(open: () => Promise<{ store: Store; close(): Promise<void> }>): v
         signal: new AbortController().signal,
       }
       const rowsOf = async (quality: 'all' | 'good') =>
-        (await answersOver(store, places).series({ ...question, quality }, asker))
-          .rows as readonly SeriesRow[]
+        rowsIn(await answersOver(store, places).series({ ...question, quality }, asker))
 
       const all = await rowsOf('all')
       const good = await rowsOf('good')
