@@ -17,7 +17,6 @@ import { capacityAt, type Places } from './places.ts'
 import { readingRow } from './reading-row.ts'
 import type { Report, Reporter } from './report.ts'
 import type { Among, Scope, Subject } from './scope.ts'
-import { bySpan } from './series-answers.ts'
 import type { DeviceSpan, Store, StoredReading } from './store/store.ts'
 import type { StuckWatch } from './stuck.ts'
 import type { Zone } from './zone.ts'
@@ -200,7 +199,8 @@ export class Answers {
     const count = Math.ceil(lengthMs / stepMs)
     const spans = subjects.map(({ span }) => span)
     const runs = count === 0 ? [] : [{ index: 0, fromMs, stepMs, count }]
-    const cells = bySpan(await store.windows(spans, runs, endMs, signal), spans.length)
+    const found = await store.windows(spans, runs, endMs, signal)
+    const cells = spans.map((_, span) => found.of(span))
     const edges = [...Array.from({ length: count }, (_, i) => fromMs + i * stepMs), endMs]
     return reporter.report({ subjects, cells, edges, format: (atMs) => zone.format(atMs), signal })
   }

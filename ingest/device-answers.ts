@@ -15,7 +15,7 @@ import type { Places } from './places.ts'
 import type { Reporter } from './report.ts'
 import { type CountTicks, expectedIn } from './schedule.ts'
 import type { Among, Scope, Subject } from './scope.ts'
-import { bySpan, type WindowsQuestion } from './series-answers.ts'
+import type { WindowsQuestion } from './series-answers.ts'
 import type { Statuses } from './statuses.ts'
 import type { DeviceStatus, Store, StoredReading } from './store/store.ts'
 import { everyText, windowsOf } from './windows.ts'
@@ -105,7 +105,8 @@ export class DeviceAnswers {
       }
     })
     const spans = subjects.map(({ span }) => span)
-    const cells = bySpan(await store.windows(spans, runs, question.toMs, signal), spans.length)
+    const found = await store.windows(spans, runs, question.toMs, signal)
+    const cells = spans.map((_, span) => found.of(span))
     const of = new Map<DeviceId, (readonly Account[])[]>()
     const report = await reporter.report(
       { subjects, cells, edges, format: (atMs) => zone.format(atMs), signal },

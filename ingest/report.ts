@@ -21,7 +21,7 @@ import type { Ledger } from './ledger.ts'
 import { type CountTicks, expectedIn } from './schedule.ts'
 import type { Subject } from './scope.ts'
 import type { Statuses } from './statuses.ts'
-import type { SpanWindow, StoreReader } from './store/store.ts'
+import type { SpanWindow, StoreReader, WindowsOfSpan } from './store/store.ts'
 
 export interface ReporterOptions {
   readonly store: Pick<StoreReader, 'presence'>
@@ -39,7 +39,7 @@ export interface ReportQuestion {
   /** Where windows start, and where the last one ends. */
   readonly edges: readonly number[]
   /** What is stored of each subject, by window. */
-  readonly cells: readonly ReadonlyMap<number, Pick<SpanWindow, 'count' | 'silent' | 'late'>>[]
+  readonly cells: readonly WindowsOfSpan[]
   readonly format: (atMs: number) => string
   readonly signal?: AbortSignal
 }

@@ -18,7 +18,7 @@ import { profileOf } from './profile.ts'
 import { LotAccounts, type Report, type Reporter } from './report.ts'
 import type { Among, LotSpans, Scope, Subject } from './scope.ts'
 import { type LotWindow, lotWindows, type MeasuredStretch } from './series.ts'
-import type { DeviceSpan, SpanWindow, Store, StoredReading } from './store/store.ts'
+import type { DeviceSpan, Store, StoredReading } from './store/store.ts'
 import type { StuckWatch } from './stuck.ts'
 import { type Every, everyText, type Windows, windowsOf } from './windows.ts'
 import type { Zone } from './zone.ts'
@@ -196,7 +196,8 @@ export class SeriesAnswers {
 
   async #cellsOf(subjects: readonly Subject[], windows: Windows, toMs: number, signal: AbortSignal) {
     const spans = subjects.map(({ span }) => span)
-    return bySpan(await this.#options.store.windows(spans, windows.runs, toMs, signal), spans.length)
+    const found = await this.#options.store.windows(spans, windows.runs, toMs, signal)
+    return spans.map((_, span) => found.of(span))
   }
 
   /** Stretches by number, of those whose single readings are needed. */
@@ -306,13 +307,6 @@ function subjectsOf({ lotId, spans }: LotSpans): Subject[] {
 
 function spansOfStretch({ fromMs, toMs, deviceIds }: Stretch): DeviceSpan[] {
   return deviceIds.map((deviceId) => ({ deviceId, fromMs, toMs }))
-}
-
-/** For each span its windows by number. */
-export function bySpan(found: readonly SpanWindow[], spanCount: number): Map<number, SpanWindow>[] {
-  const cells = Array.from({ length: spanCount }, () => new Map<number, SpanWindow>())
-  for (const window of found) cells[window.span]?.set(window.window, window)
-  return cells
 }
 
 function invalid(safeDetail: string): FleetError {

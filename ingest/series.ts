@@ -10,7 +10,7 @@ import type { Metric } from '../core/contract/query.ts'
 import type { Extremes, Folded } from './fold.ts'
 import type { Stretch } from './places.ts'
 import { quantile } from './quantile.ts'
-import type { SpanWindow } from './store/store.ts'
+import type { WindowsOfSpan } from './store/store.ts'
 
 export interface LotWindow {
   readonly mean: number | null
@@ -27,7 +27,7 @@ export interface LotWindow {
 /** What is known of one stretch. */
 export interface MeasuredStretch extends Stretch {
   /** Of each device, in the order of `deviceIds`: its windows by number. */
-  readonly devices: readonly ReadonlyMap<number, SpanWindow>[]
+  readonly devices: readonly WindowsOfSpan[]
   /** What single readings say, where they were read. */
   readonly folded?: Folded | undefined
   /** The lot's, where readings bring none. */

@@ -45,7 +45,7 @@ export function startStuckKeeper({ store, places, watch, now, log }: StuckKeeper
     const windows = await store.windows(spans, [run], toMs, stopping.signal)
     watch.feed(
       lotId,
-      windows.flatMap(({ span, window, min, max, silent }) => {
+      [...windows].flatMap(({ span, window, min, max, silent }) => {
         const device = spans[span]
         const isSteady = silent === 0 && min !== null && min === max
         return device === undefined

@@ -54,6 +54,10 @@ export class Names {
     return this.#devices.get(deviceId)?.device
   }
 
+  get deviceCount(): number {
+    return this.#deviceIds.length
+  }
+
   epoch(deviceId: DeviceId, epoch: Epoch): number {
     const device = this.#devices.get(deviceId) ?? this.#addDevice(deviceId)
     return device.epochs.get(epoch) ?? this.#addEpoch(device, epoch)

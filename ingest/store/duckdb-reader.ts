@@ -10,15 +10,8 @@ import type { Ask, Row } from './duckdb-readers.ts'
 import { clocks, sensors } from './duckdb-schema.ts'
 import { asTableRows, tableColumns } from './duckdb-segments.ts'
 import type { DevicePiece, QuarterSums } from './quarter-sums.ts'
-import {
-  coverOf,
-  cutPieces,
-  grainOf,
-  mergeWindows,
-  piecesOf,
-  rollupGrainMs,
-  type WindowPart,
-} from './span-windows.ts'
+import { SpanSums, type WindowPart } from './span-sums.ts'
+import { coverOf, cutPieces, grainOf, piecesOf, rollupGrainMs } from './span-windows.ts'
 import type {
   ClosedDay,
   DeviceSpan,
@@ -40,6 +33,14 @@ const scansMax = 8
 
 const readingColumns = `r.device, r.timestamp_ms, r.occupied, r.capacity, r.entries_total, r.exits_total, r.clock,
   r.sensor, r.received_at_ms, r.epoch, r.seq, r.credential`
+
+/** What is summed up, by window first, where from, and the name of its instant. */
+interface Summing {
+  readonly columns: string
+  readonly source: string
+  readonly at: string
+  readonly condition: string
+}
 
 export interface ReaderParts {
   readonly names: Names
@@ -84,62 +85,89 @@ export function createDuckDBReader(ask: Ask, { names, book, sums, segmentFile }:
     return [...inSegments, ...others].sort((a, b) => a.range.fromMs - b.range.fromMs)
   }
 
-  /** Sums of readings of these pieces of spans, which all lie in the range. */
-  async function sumReadings(
+  /** Adds up pieces of spans: those of one stretch of time by their device alone, which most are, others by a join. */
+  async function addSums(
+    found: SpanSums,
+    pieces: readonly DevicePiece[],
+    { columns, source, at, condition }: Summing,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { alike, others } = alikeAmong(pieces)
+    const [first] = alike
+    if (first !== undefined) {
+      const spanOf = new Map(alike.map(({ device, span }) => [device, span]))
+      const rows = await ask(
+        `SELECT r.device, ${columns} FROM ${source} r
+         WHERE ${at} >= ${first.fromMs} AND ${at} < ${first.toMs} AND ${devicesAre([...spanOf.keys()])} AND ${condition} GROUP BY ALL`,
+        undefined,
+        signal,
+      )
+      for (const [device, ...row] of rows) {
+        const span = spanOf.get(Number(device))
+        if (span !== undefined) found.add(partOf(span, row))
+      }
+    }
+    const [cover] = coverOf(others, 1)
+    if (cover === undefined) return
+    const rows = await ask(
+      `SELECT s.span, ${columns} FROM ${source} r JOIN (${spanRows}) s
+         ON s.device = r.device AND ${at} >= s.from_ms AND ${at} < s.to_ms
+       WHERE ${at} >= ${cover.fromMs} AND ${at} < ${cover.toMs} AND ${condition} GROUP BY ALL`,
+      spanValues(others),
+      signal,
+    )
+    for (const [span, ...row] of rows) found.add(partOf(Number(span), row))
+  }
+
+  /** Of few devices each by name; of many it is quicker to leave some out later. */
+  function devicesAre(devices: readonly number[]): string {
+    if (devices.length === 1) return `r.device = ${devices[0]}`
+    return devices.length * 2 > names.deviceCount ? 'true' : `r.device IN (${devices.join()})`
+  }
+
+  /** Sums of readings of these pieces of spans in a range. */
+  async function addReadings(
+    found: SpanSums,
     { range, days }: { range: TimeRange; days: readonly ClosedDay[] },
     pieces: readonly DevicePiece[],
     runs: readonly WindowRun[],
     signal: AbortSignal | undefined,
-  ): Promise<WindowPart[]> {
-    const within = pieces.filter(({ fromMs, toMs }) => fromMs < range.toMs && range.fromMs < toMs)
-    if (within.length === 0) return []
-    const rows = await ask(
-      `SELECT s.span, ${windowOf(runs, 'r.timestamp_ms')} AS w, count(r.occupied)::INTEGER, (count(*) - count(r.occupied))::INTEGER,
-         coalesce(sum(r.occupied), 0)::DOUBLE, min(r.occupied), max(r.occupied),
-         arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms),
-         min(r.timestamp_ms) FILTER (r.occupied IS NOT NULL), max(r.timestamp_ms) FILTER (r.occupied IS NOT NULL),
-         (count(*) FILTER (r.received_at_ms - r.timestamp_ms > ${lateMs}))::INTEGER, max(r.capacity)
-       FROM ${await sourceOf(days)} r JOIN (${spanRows}) s
-         ON s.device = r.device AND r.timestamp_ms >= s.from_ms AND r.timestamp_ms < s.to_ms
-       WHERE r.timestamp_ms >= $from AND r.timestamp_ms < $to
-       GROUP BY ALL`,
-      { ...spanValues(within), from: BigInt(range.fromMs), to: BigInt(range.toMs) },
-      signal,
-    )
-    return rows.map(windowRow)
+  ): Promise<void> {
+    const within = pieces.flatMap((piece) => {
+      const fromMs = Math.max(piece.fromMs, range.fromMs)
+      const toMs = Math.min(piece.toMs, range.toMs)
+      return fromMs < toMs ? [{ ...piece, fromMs, toMs }] : []
+    })
+    if (within.length === 0) return
+    const columns = `${windowOf(runs, 'r.timestamp_ms')}, count(r.occupied)::INTEGER, (count(*) - count(r.occupied))::INTEGER,
+      coalesce(sum(r.occupied), 0)::DOUBLE, min(r.occupied), max(r.occupied),
+      arg_min(r.occupied, r.timestamp_ms), arg_max(r.occupied, r.timestamp_ms),
+      (min(r.timestamp_ms) FILTER (r.occupied IS NOT NULL))::DOUBLE,
+      (max(r.timestamp_ms) FILTER (r.occupied IS NOT NULL))::DOUBLE,
+      (count(*) FILTER (r.received_at_ms - r.timestamp_ms > ${lateMs}))::INTEGER, max(r.capacity)`
+    const summing = { columns, source: await sourceOf(days), at: 'r.timestamp_ms', condition: 'true' }
+    await addSums(found, within, summing, signal)
   }
 
   /** The same from rollups. */
-  async function sumRollups(
+  async function addRollups(
+    found: SpanSums,
     pieces: readonly DevicePiece[],
     runs: readonly WindowRun[],
     grainMs: number,
     signal: AbortSignal | undefined,
-  ): Promise<WindowPart[]> {
+  ): Promise<void> {
     const [cover] = coverOf(pieces, 1)
-    if (cover === undefined) return []
+    if (cover === undefined) return
     const days = book.closed.filter(({ day }) => (day + 1) * dayMs > cover.fromMs && day * dayMs < cover.toMs)
-    if (days.length === 0) return []
-    const rows = await ask(
-      `SELECT s.span, ${windowOf(runs, 'r.from_ms')} AS w, sum(r.counted)::INTEGER, sum(r.silent)::INTEGER, sum(r.sum)::DOUBLE,
-         min(r.min), max(r.max), arg_min(r.first, r.from_ms), arg_max(r.last, r.from_ms),
-         min(r.from_ms) FILTER (r.counted > 0), max(r.from_ms) FILTER (r.counted > 0), sum(r.late)::INTEGER, max(r.capacity)
-       FROM ${grainMs === dayMs ? 'rollups_1d' : 'rollups_15m'} r JOIN (${spanRows}) s
-         ON s.device = r.device AND r.from_ms >= s.from_ms AND r.from_ms < s.to_ms
-       JOIN (SELECT unnest($days::INTEGER[]) AS day, unnest($generations::INTEGER[]) AS generation) g
-         ON g.day = r.day AND g.generation = r.generation
-       WHERE r.from_ms >= $from AND r.from_ms < $to
-       GROUP BY ALL`,
-      {
-        ...spanValues(pieces),
-        days: integers(days.map(({ day }) => day)),
-        generations: integers(days.map(({ generation }) => generation)),
-        from: BigInt(cover.fromMs),
-        to: BigInt(cover.toMs),
-      },
-      signal,
-    )
-    return rows.map(windowRow)
+    if (days.length === 0) return
+    const columns = `${windowOf(runs, 'r.from_ms')}, sum(r.counted)::INTEGER, sum(r.silent)::INTEGER, sum(r.sum)::DOUBLE,
+      min(r.min), max(r.max), arg_min(r.first, r.from_ms), arg_max(r.last, r.from_ms),
+      (min(r.from_ms) FILTER (r.counted > 0))::DOUBLE, (max(r.from_ms) FILTER (r.counted > 0))::DOUBLE,
+      sum(r.late)::INTEGER, max(r.capacity)`
+    const source = grainMs === dayMs ? 'rollups_1d' : 'rollups_15m'
+    const summing = { columns, source, at: 'r.from_ms', condition: generationsAre(days) }
+    await addSums(found, pieces, summing, signal)
   }
 
   const reader: StoreReader = {
@@ -207,17 +235,17 @@ export function createDuckDBReader(ask: Ask, { names, book, sums, segmentFile }:
 
     async windows(spans, runs, toMs, signal) {
       const [first] = runs
-      if (first === undefined) return []
+      const found = new SpanSums(runs)
+      if (first === undefined) return found
       const grainMs = grainOf(runs)
       const pieces = piecesWithin(spans, { fromMs: first.fromMs, toMs })
       const inMemory = cutPieces(pieces, sums.days, grainMs && rollupGrainMs)
       const rolledUp = cutPieces(inMemory.rest, book.rolledUp(first.fromMs, toMs), grainMs)
-      const parts = sums.windows(inMemory.summed, runs)
+      sums.addTo(found, inMemory.summed, runs)
       for (const part of coverOf(rolledUp.rest, scansMax).flatMap(partsOf))
-        for (const one of await sumReadings(part, rolledUp.rest, runs, signal)) parts.push(one)
-      if (grainMs !== undefined)
-        for (const one of await sumRollups(rolledUp.summed, runs, grainMs, signal)) parts.push(one)
-      return mergeWindows(parts)
+        await addReadings(found, part, rolledUp.rest, runs, signal)
+      if (grainMs !== undefined) await addRollups(found, rolledUp.summed, runs, grainMs, signal)
+      return found
     },
 
     async quarantine({ deviceIds, reason, ids, limit, after }, signal) {
@@ -287,6 +315,31 @@ export function statusRow([deviceId, receivedAtMs, body, isChange]: Row): Device
     body: String(body),
     ...(isChange === undefined ? {} : { history: isChange === true ? 'change' : 'beat' }),
   }
+}
+
+/** Pieces of one and the same stretch of time, each of another device, and the others. */
+function alikeAmong(pieces: readonly DevicePiece[]): { alike: DevicePiece[]; others: DevicePiece[] } {
+  const byRange = new Map<string, DevicePiece[]>()
+  for (const piece of pieces) {
+    const key = `${piece.fromMs}/${piece.toMs}`
+    const known = byRange.get(key)
+    if (known === undefined) byRange.set(key, [piece])
+    else known.push(piece)
+  }
+  const most = [...byRange.values()].reduce((a, b) => (b.length > a.length ? b : a), [])
+  const alike = new Map(most.map((piece) => [piece.device, piece]))
+  const isAlike = (piece: DevicePiece) => alike.get(piece.device) === piece
+  return { alike: [...alike.values()], others: pieces.filter((piece) => !isAlike(piece)) }
+}
+
+/** Sums of earlier closings may still be there: those that hold, day by day. */
+function generationsAre(days: readonly ClosedDay[]): string {
+  const generations = [...new Set(days.map(({ generation }) => generation))]
+  const each = generations.map((generation) => {
+    const of = days.filter((day) => day.generation === generation)
+    return `(r.generation = ${generation} AND r.day IN (${of.map(({ day }) => day).join()}))`
+  })
+  return `(${each.join(' OR ')})`
 }
 
 /** Pieces as parameters of `spanRows`: at least one, since DuckDB cannot tell the type of an empty list. */
@@ -375,36 +428,26 @@ function optional<Key extends string, Value>(key: Key, value: Value | undefined)
   return (value === undefined ? {} : { [key]: value }) as { [K in Key]?: Value } // the computed key is Key
 }
 
-function windowRow([
-  span,
-  window,
-  count,
-  silent,
-  sum,
-  min,
-  max,
-  first,
-  last,
-  firstMs,
-  lastMs,
-  late,
-  capacity,
-]: Row): WindowPart {
-  const orNull = (value: unknown) => (value === null ? null : Number(value))
+/** A window of a span, with its sums in the order of `addReadings`. */
+function partOf(span: number, row: Row): WindowPart {
+  const [window, count, silent, sum, min, max, first, last, firstMs, lastMs, late, capacity] = row as [
+    ...[number, number, number, number],
+    ...(number | null)[],
+  ] // as they are cast there
   return {
-    span: Number(span),
-    window: Number(window),
-    count: Number(count),
-    silent: Number(silent),
-    sum: Number(sum),
-    min: orNull(min),
-    max: orNull(max),
-    first: orNull(first),
-    last: orNull(last),
-    firstMs: orNull(firstMs),
-    lastMs: orNull(lastMs),
-    late: Number(late),
-    capacity: orNull(capacity),
+    span,
+    window,
+    count,
+    silent,
+    sum,
+    min: min ?? null,
+    max: max ?? null,
+    first: first ?? null,
+    last: last ?? null,
+    firstMs: firstMs ?? null,
+    lastMs: lastMs ?? null,
+    late: late ?? 0,
+    capacity: capacity ?? null,
   }
 }
 

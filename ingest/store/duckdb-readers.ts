@@ -2,14 +2,20 @@
  * Connections for questions, so that these do not wait for commits: a few, and who finds none idle waits in order. A
  * question whose client has left is interrupted, and one that still waits gives its place up.
  */
-import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
+import type {
+  DuckDBConnection,
+  DuckDBInstance,
+  DuckDBMaterializedResult,
+  DuckDBValue,
+} from '@duckdb/node-api'
 import { FleetError } from '../../core/contract/errors.ts'
 
 export type Row = readonly unknown[]
 
 export type Ask = (
   sql: string,
-  values: Record<string, DuckDBValue>,
+  /** Undefined: it has none, and is asked at once rather than prepared first. */
+  values: Record<string, DuckDBValue> | undefined,
   signal?: AbortSignal,
 ) => Promise<readonly Row[]>
 
@@ -73,7 +79,7 @@ export async function openReaders(database: DuckDBInstance, count: number): Prom
       }
       signal?.addEventListener('abort', interrupt, { once: true })
       try {
-        return (await connection.runAndReadAll(sql, values)).getRowsJS()
+        return rowsOf(await connection.run(sql, values))
       } catch (error) {
         // Interrupted: the reason is the caller's, not the database's.
         throw signal?.aborted === true ? signal.reason : error
@@ -88,4 +94,11 @@ export async function openReaders(database: DuckDBInstance, count: number): Prom
       for (const connection of all) connection.closeSync()
     },
   }
+}
+
+/** All of it is there: reading it as a stream would take a turn of the event loop for each chunk. */
+function rowsOf(result: DuckDBMaterializedResult): Row[] {
+  const rows: Row[] = []
+  for (let i = 0; i < result.chunkCount; i++) for (const row of result.getChunk(i).getRows()) rows.push(row)
+  return rows
 }

@@ -12,7 +12,8 @@ import type { InfluxClient, Row } from './influx-client.ts'
 import { dayLine, measurements, rollupLine } from './influx-points.ts'
 import { readingSums, windowOf } from './influx-reader.ts'
 import type { InfluxWriter } from './influx-writer.ts'
-import { mergeWindows, rollupGrainMs, type WindowPart } from './span-windows.ts'
+import { SpanSums, type WindowPart } from './span-sums.ts'
+import { rollupGrainMs } from './span-windows.ts'
 import type { ClosedDay, Days } from './store.ts'
 
 /** How long all windows of a day may take. */
@@ -45,7 +46,9 @@ export function createInfluxDays(options: {
         lines.push(
           rollupLine(measurements.rollups15m, deviceId, fromMs + window.window * rollupGrainMs, window),
         )
-      const [whole] = mergeWindows(windows.map((window) => ({ ...window, window: 0 })))
+      const sums = new SpanSums([{ index: 0, fromMs, stepMs: dayMs, count: 1 }])
+      for (const window of windows) sums.add({ ...window, window: 0 })
+      const whole = sums.of(0).get(0)
       if (whole === undefined) continue
       lines.push(rollupLine(measurements.rollups1d, deviceId, fromMs, whole))
       readings += whole.count + whole.silent

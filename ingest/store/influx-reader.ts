@@ -18,14 +18,8 @@ import {
   releasedReason,
 } from './influx-points.ts'
 import { timeMsMax } from './line-protocol.ts'
-import {
-  cutPieces,
-  grainOf,
-  mergeWindows,
-  piecesOf,
-  type SpanPiece,
-  type WindowPart,
-} from './span-windows.ts'
+import { SpanSums, type WindowPart } from './span-sums.ts'
+import { cutPieces, grainOf, piecesOf, type SpanPiece } from './span-windows.ts'
 import type {
   DeviceSpan,
   DeviceStatus,
@@ -161,16 +155,17 @@ export function createInfluxReader({ ask }: InfluxClient, book: DayBook): StoreR
 
     async windows(spans, runs, toMs, signal) {
       const [first] = runs
-      if (first === undefined) return []
+      const found = new SpanSums(runs)
+      if (first === undefined) return found
       const grainMs = grainOf(runs)
       const within = { fromMs: first.fromMs, toMs }
       const rolledUp = book.rolledUp(within.fromMs, within.toMs)
       const cut = cutPieces(piecesOf(spans, within), rolledUp, grainMs)
       const rollups = grainMs === dayMs ? measurements.rollups1d : measurements.rollups15m
-      return mergeWindows([
-        ...(await sumsOf(cut.rest, runs, readingSums, signal)),
-        ...(await sumsOf(cut.summed, runs, (...of) => rollupSums(rollups, ...of), signal)),
-      ])
+      for (const one of await sumsOf(cut.rest, runs, readingSums, signal)) found.add(one)
+      for (const one of await sumsOf(cut.summed, runs, (...of) => rollupSums(rollups, ...of), signal))
+        found.add(one)
+      return found
     },
 
     async quarantine({ deviceIds, reason, ids, limit, after }, signal) {

@@ -6,7 +6,8 @@
 import type { Reading } from '../../core/contract/reading.ts'
 import type { WindowRun } from '../windows.ts'
 import { dayMs, dayOf, type TimeRange } from './day-book.ts'
-import { rollupGrainMs, type SpanPiece, type WindowPart } from './span-windows.ts'
+import { at, cellsOfWindow, mergeCells, putCells, type SpanSums, type WindowPart } from './span-sums.ts'
+import { rollupGrainMs, type SpanPiece } from './span-windows.ts'
 
 /** A piece of a span, and the number of its device. */
 export interface DevicePiece extends SpanPiece {
@@ -20,23 +21,9 @@ export type QuarterRow = Omit<WindowPart, 'span' | 'window'> & {
 }
 
 const quartersOfDay = dayMs / rollupGrainMs
-/** Where in a quarter's cells what stands; what is of counts means nothing where there are none. */
-const at = {
-  count: 0,
-  silent: 1,
-  late: 2,
-  sum: 3,
-  min: 4,
-  max: 5,
-  first: 6,
-  last: 7,
-  firstMs: 8,
-  lastMs: 9,
-  /** One more than the highest capacity; 0 where there is none. */
-  capacity: 10,
-} as const
-const cellsOfQuarter = 11
-const cellsOfDay = quartersOfDay * cellsOfQuarter
+/** Where the sums of a whole day stand: behind those of its quarters. */
+const wholeDay = quartersOfDay * cellsOfWindow
+const cellsOfDay = wholeDay + cellsOfWindow
 
 interface HeldDay extends TimeRange {
   readonly day: number
@@ -78,18 +65,9 @@ export class QuarterSums {
     if (held === undefined) return
     for (const { device, fromMs, ...row } of rows) {
       const cells = this.#cellsOf(held, device)
-      const from = ((fromMs - held.fromMs) / rollupGrainMs) * cellsOfQuarter
-      cells[from + at.count] = row.count
-      cells[from + at.silent] = row.silent
-      cells[from + at.late] = row.late
-      cells[from + at.sum] = row.sum
-      cells[from + at.min] = row.min ?? 0
-      cells[from + at.max] = row.max ?? 0
-      cells[from + at.first] = row.first ?? 0
-      cells[from + at.last] = row.last ?? 0
-      cells[from + at.firstMs] = row.firstMs ?? 0
-      cells[from + at.lastMs] = row.lastMs ?? 0
-      cells[from + at.capacity] = row.capacity === null ? 0 : row.capacity + 1
+      const quarter = ((fromMs - held.fromMs) / rollupGrainMs) * cellsOfWindow
+      putCells(cells, quarter, row)
+      mergeCells(cells, wholeDay, cells, quarter)
     }
   }
 
@@ -106,44 +84,25 @@ export class QuarterSums {
     const held = this.#find(timestampMs)
     if (held === undefined) return
     const cells = this.#cellsOf(held, device)
-    const from = Math.floor((timestampMs - held.fromMs) / rollupGrainMs) * cellsOfQuarter
-    const value = (cell: number) => cells[from + cell] as number // in range
-    if (isLate) cells[from + at.late] = value(at.late) + 1
-    if (capacity !== undefined && capacity >= value(at.capacity)) cells[from + at.capacity] = capacity + 1
-    if (occupied === null) {
-      cells[from + at.silent] = value(at.silent) + 1
-      return
-    }
-    const count = value(at.count)
-    cells[from + at.count] = count + 1
-    cells[from + at.sum] = value(at.sum) + occupied
-    if (count === 0 || occupied < value(at.min)) cells[from + at.min] = occupied
-    if (count === 0 || occupied > value(at.max)) cells[from + at.max] = occupied
-    if (count === 0 || timestampMs < value(at.firstMs)) {
-      cells[from + at.first] = occupied
-      cells[from + at.firstMs] = timestampMs
-    }
-    if (count === 0 || timestampMs > value(at.lastMs)) {
-      cells[from + at.last] = occupied
-      cells[from + at.lastMs] = timestampMs
-    }
+    const quarter = Math.floor((timestampMs - held.fromMs) / rollupGrainMs)
+    addReading(cells, quarter * cellsOfWindow, { timestampMs, occupied, capacity, isLate })
+    addReading(cells, wholeDay, { timestampMs, occupied, capacity, isLate })
   }
 
   /**
-   * Sums of pieces of spans, which lie in days that are held and begin and end with a quarter.
+   * Adds up pieces of spans, which lie in days that are held and begin and end with a quarter.
    * @param runs windows that quarters do not reach out of
    */
-  windows(pieces: readonly DevicePiece[], runs: readonly WindowRun[]): WindowPart[] {
-    const parts: WindowPart[] = []
+  addTo(sums: SpanSums, pieces: readonly DevicePiece[], runs: readonly WindowRun[]): void {
     for (const piece of pieces)
       for (const held of this.#held) {
         const cells = held.devices[piece.device]
         const fromMs = Math.max(piece.fromMs, held.fromMs)
         const toMs = Math.min(piece.toMs, held.toMs)
         if (cells === undefined || fromMs >= toMs) continue
-        for (const run of runs) addWindows(parts, { span: piece.span, cells, held, fromMs, toMs }, run)
+        for (const run of runs)
+          addRun(sums, { span: piece.span, cells, startMs: held.fromMs, fromMs, toMs }, run)
       }
-    return parts
   }
 
   #find(timestampMs: number): HeldDay | undefined {
@@ -174,71 +133,57 @@ export class QuarterSums {
 
 interface Part extends TimeRange {
   readonly span: number
-  readonly held: HeldDay
+  /** Of the device's day, which starts at `startMs`. */
   readonly cells: Float64Array
+  readonly startMs: number
 }
 
-function addWindows(parts: WindowPart[], part: Part, run: WindowRun): void {
-  const start = Math.max(part.fromMs, run.fromMs)
-  const end = Math.min(part.toMs, run.fromMs + run.stepMs * run.count)
-  for (let number = Math.floor((start - run.fromMs) / run.stepMs); ; number++) {
-    const fromMs = Math.max(start, run.fromMs + number * run.stepMs)
-    if (fromMs >= end) return
-    const toMs = Math.min(end, run.fromMs + (number + 1) * run.stepMs)
-    const window = sumOf(part, { fromMs, toMs }, run.index + number)
-    if (window !== undefined) parts.push(window)
+interface Counted {
+  readonly timestampMs: number
+  readonly occupied: number | null
+  readonly capacity: number | undefined
+  readonly isLate: boolean
+}
+
+function addReading(
+  cells: Float64Array,
+  from: number,
+  { timestampMs, occupied, capacity, isLate }: Counted,
+): void {
+  const value = (cell: number) => cells[from + cell] as number // in range
+  if (isLate) cells[from + at.late] = value(at.late) + 1
+  if (capacity !== undefined && capacity >= value(at.capacity)) cells[from + at.capacity] = capacity + 1
+  if (occupied === null) {
+    cells[from + at.silent] = value(at.silent) + 1
+    return
+  }
+  const count = value(at.count)
+  cells[from + at.count] = count + 1
+  cells[from + at.sum] = value(at.sum) + occupied
+  if (count === 0 || occupied < value(at.min)) cells[from + at.min] = occupied
+  if (count === 0 || occupied > value(at.max)) cells[from + at.max] = occupied
+  if (count === 0 || timestampMs < value(at.firstMs)) {
+    cells[from + at.first] = occupied
+    cells[from + at.firstMs] = timestampMs
+  }
+  if (count === 0 || timestampMs > value(at.lastMs)) {
+    cells[from + at.last] = occupied
+    cells[from + at.lastMs] = timestampMs
   }
 }
 
-/** @returns undefined where there is no reading */
-function sumOf(
-  { span, held, cells }: Part,
-  { fromMs, toMs }: TimeRange,
-  window: number,
-): WindowPart | undefined {
-  const last = ((toMs - held.fromMs) / rollupGrainMs) * cellsOfQuarter
-  let [count, silent, late, sum, capacity] = [0, 0, 0, 0, 0]
-  let [min, max, first, latest, firstMs, lastMs] = [0, 0, 0, 0, 0, 0]
-  for (
-    let from = ((fromMs - held.fromMs) / rollupGrainMs) * cellsOfQuarter;
-    from < last;
-    from += cellsOfQuarter
-  ) {
-    const value = (cell: number) => cells[from + cell] as number // in range
-    silent += value(at.silent)
-    late += value(at.late)
-    capacity = Math.max(capacity, value(at.capacity))
-    const counted = value(at.count)
-    if (counted === 0) continue
-    if (count === 0) {
-      min = value(at.min)
-      max = value(at.max)
-      first = value(at.first)
-      firstMs = value(at.firstMs)
-    } else {
-      min = Math.min(min, value(at.min))
-      max = Math.max(max, value(at.max))
-    }
-    latest = value(at.last)
-    lastMs = value(at.lastMs)
-    count += counted
-    sum += value(at.sum)
+function addRun(sums: SpanSums, { span, cells, startMs, ...part }: Part, run: WindowRun): void {
+  const toMs = Math.min(part.toMs, run.fromMs + run.stepMs * run.count)
+  const isWhole = part.fromMs === startMs && toMs === startMs + dayMs && run.fromMs <= startMs
+  const window = Math.floor((startMs - run.fromMs) / run.stepMs)
+  if (isWhole && toMs <= run.fromMs + (window + 1) * run.stepMs) {
+    sums.addCells({ span, window: run.index + window }, cells, wholeDay)
+    return
   }
-  if (count + silent === 0) return undefined
-  const isCounted = count > 0
-  return {
-    span,
-    window,
-    count,
-    silent,
-    sum,
-    min: isCounted ? min : null,
-    max: isCounted ? max : null,
-    first: isCounted ? first : null,
-    last: isCounted ? latest : null,
-    late,
-    capacity: capacity === 0 ? null : capacity - 1,
-    firstMs: isCounted ? firstMs : null,
-    lastMs: isCounted ? lastMs : null,
+  for (let fromMs = Math.max(part.fromMs, run.fromMs); fromMs < toMs; fromMs += rollupGrainMs) {
+    const quarter = ((fromMs - startMs) / rollupGrainMs) * cellsOfWindow
+    if (cells[quarter + at.count] === 0 && cells[quarter + at.silent] === 0) continue
+    const window = run.index + Math.floor((fromMs - run.fromMs) / run.stepMs)
+    sums.addCells({ span, window }, cells, quarter)
   }
 }

@@ -1,14 +1,8 @@
-/** Windows of spans that were summed up in parts, put together: the parts of a window have no instant in common. */
+/** Spans cut into pieces, for what has sums of them and for what has to be read. Pure. */
 
 import type { WindowRun } from '../windows.ts'
 import { dayMs, type TimeRange } from './day-book.ts'
-import type { DeviceSpan, SpanWindow } from './store.ts'
-
-/** A part of a window, and the instants that its first and its last value stand at; null when it has no value. */
-export interface WindowPart extends SpanWindow {
-  readonly firstMs: number | null
-  readonly lastMs: number | null
-}
+import type { DeviceSpan } from './store.ts'
 
 /** What rollups are made for: longer windows are made up of these. */
 export const rollupGrainMs = 900_000
@@ -91,59 +85,4 @@ export function coverOf(pieces: readonly TimeRange[], max: number): TimeRange[] 
     start = undefined
   }
   return cover
-}
-
-export function mergeWindows(parts: Iterable<WindowPart>): SpanWindow[] {
-  const bySpan: WindowPart[][] = []
-  for (const part of parts) {
-    let windows = bySpan[part.span]
-    if (windows === undefined) {
-      windows = []
-      bySpan[part.span] = windows
-    }
-    const there = windows[part.window]
-    windows[part.window] = there === undefined ? part : joined(there, part)
-  }
-  const merged: SpanWindow[] = []
-  // Where there is none, `forEach` does not go.
-  bySpan.forEach((windows) => {
-    windows.forEach((part) => {
-      merged.push(windowOf(part))
-    })
-  })
-  return merged
-}
-
-/** Member by member: spread, with two left out, it takes several times as long. */
-function windowOf(part: WindowPart): SpanWindow {
-  const { span, window, count, silent, sum, min, max, first, last, late, capacity } = part
-  return { span, window, count, silent, sum, min, max, first, last, late, capacity }
-}
-
-function joined(a: WindowPart, b: WindowPart): WindowPart {
-  const first = (a.firstMs ?? Number.POSITIVE_INFINITY) <= (b.firstMs ?? Number.POSITIVE_INFINITY) ? a : b
-  const last = (a.lastMs ?? Number.NEGATIVE_INFINITY) >= (b.lastMs ?? Number.NEGATIVE_INFINITY) ? a : b
-  return {
-    span: a.span,
-    window: a.window,
-    count: a.count + b.count,
-    silent: a.silent + b.silent,
-    sum: a.sum + b.sum,
-    min: least(a.min, b.min),
-    max: greatest(a.max, b.max),
-    first: first.first,
-    firstMs: first.firstMs,
-    last: last.last,
-    late: a.late + b.late,
-    capacity: greatest(a.capacity, b.capacity),
-    lastMs: last.lastMs,
-  }
-}
-
-function least(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : Math.min(a, b)
-}
-
-function greatest(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : Math.max(a, b)
 }

@@ -134,6 +134,16 @@ export interface SpanWindow {
   readonly capacity: number | null
 }
 
+/** The windows of a span by number; undefined where there is no reading. */
+export interface WindowsOfSpan {
+  get(window: number): SpanWindow | undefined
+}
+
+/** In order of spans and windows. */
+export interface SpanWindows extends Iterable<SpanWindow> {
+  of(span: number): WindowsOfSpan
+}
+
 export interface ReadingsQuestion {
   readonly fromMs: number
   /** Exclusive. */
@@ -235,13 +245,13 @@ export interface StoreReader {
   /** What is stored at these instants; those without a reading are left out. */
   lookup(instants: readonly Instant[]): Promise<readonly StoredReading[]>
   readings(question: ReadingsQuestion, signal?: AbortSignal): Promise<readonly StoredReading[]>
-  /** Readings of the spans before `toMs`, in windows of equal length, a run after the other; in no order. */
+  /** Readings of the spans before `toMs`, in windows of equal length, a run after the other. */
   windows(
     spans: readonly DeviceSpan[],
     runs: readonly WindowRun[],
     toMs: number,
     signal?: AbortSignal,
-  ): Promise<readonly SpanWindow[]>
+  ): Promise<SpanWindows>
   quarantine(question: QuarantineQuestion, signal?: AbortSignal): Promise<readonly QuarantineRecord[]>
   /** The statuses that were kept, in order of time. */
   statuses(question: HistoryQuestion, signal?: AbortSignal): Promise<readonly DeviceStatus[]>

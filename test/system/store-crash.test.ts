@@ -191,7 +191,9 @@ describe('while the store is killed at random moments', () => {
         const count = (crashDayCount * dayMs) / stepMs
         const run = { index: 0, fromMs: firstMs, stepMs, count }
         const windows = await store.windows(spans, [run], firstMs + crashDayCount * dayMs)
-        const sums = new Map(windows.map(({ span, window, sum }) => [`${crashDevices[span]}/${window}`, sum]))
+        const sums = new Map(
+          [...windows].map(({ span, window, sum }) => [`${crashDevices[span]}/${window}`, sum]),
+        )
         expect([...sums].sort()).toEqual([...sumsBy(found, stepMs)].sort())
       }
       await store.close()

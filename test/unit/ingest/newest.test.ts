@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import type { DeviceId } from '../../../core/contract/device.ts'
 import { Ledger } from '../../../ingest/ledger.ts'
 import { Newest } from '../../../ingest/newest.ts'
+import { SpanSums } from '../../../ingest/store/span-sums.ts'
 import type { StoredReading } from '../../../ingest/store/store.ts'
 
 const device = 'd' as DeviceId
@@ -45,8 +46,19 @@ function world(there: readonly StoredReading[] = []) {
       async windows([span]) {
         asked.count++
         const last = span === undefined ? null : (counts(span.fromMs, span.toMs).at(-1) ?? null)
-        const sums = { span: 0, window: 0, count: 1, silent: 0, sum: 0, late: 0, capacity: null }
-        return last === null ? [] : [{ ...sums, min: last, max: last, first: last, last }]
+        const found = new SpanSums([{ index: 0, fromMs: 0, stepMs: 1, count: 1 }])
+        const part = {
+          span: 0,
+          window: 0,
+          count: 1,
+          silent: 0,
+          late: 0,
+          capacity: null,
+          firstMs: 0,
+          lastMs: 0,
+        }
+        if (last !== null) found.add({ ...part, sum: last, min: last, max: last, first: last, last })
+        return found
       },
     },
   })

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import type { DeviceId } from '../../../core/contract/device.ts'
 import { createLog } from '../../../core/runtime/log.ts'
 import { Places } from '../../../ingest/places.ts'
-import type { SpanWindow, Store } from '../../../ingest/store/store.ts'
+import { SpanSums } from '../../../ingest/store/span-sums.ts'
+import type { Store } from '../../../ingest/store/store.ts'
 import { StuckWatch } from '../../../ingest/stuck.ts'
 import { startStuckKeeper } from '../../../ingest/stuck-keeper.ts'
 
@@ -15,15 +16,19 @@ function storeSince(stuckSinceMs: number): { store: Pick<Store, 'windows'>; aske
   return {
     asked,
     store: {
-      async windows(_spans, [run]) {
-        if (run === undefined) return []
-        asked.push(run.count)
-        return Array.from({ length: run.count }, (_, window): SpanWindow => {
-          const fromMs = run.fromMs + window * run.stepMs
-          const value = fromMs >= stuckSinceMs ? 7 : fromMs / hourMs
-          const sums = { span: 0, window, count: 60, silent: 0, sum: 0, late: 0, capacity: null }
-          return { ...sums, min: value, max: value, first: value, last: value }
-        })
+      async windows(_spans, runs) {
+        const found = new SpanSums(runs)
+        for (const { fromMs: startMs, stepMs, count } of runs) {
+          asked.push(count)
+          for (let window = 0; window < count; window++) {
+            const fromMs = startMs + window * stepMs
+            const value = fromMs >= stuckSinceMs ? 7 : fromMs / hourMs
+            const sums = { span: 0, window, count: 60, silent: 0, sum: 0, late: 0, capacity: null }
+            const at = { firstMs: fromMs, lastMs: fromMs }
+            found.add({ ...sums, ...at, min: value, max: value, first: value, last: value })
+          }
+        }
+        return found
       },
     },
   }
