@@ -93,7 +93,7 @@ async function main(folder: string, from: number, isEarly: boolean): Promise<voi
     if (isEarly) writeSync(1, `${i + 1}\n`)
     await intake.take(handoverOf(handoverNumber(i)))
     if (!isEarly) writeSync(1, `${i}\n`)
-    // On a quick machine no day would ever be quiet for long enough to be taken out of the table.
+    // Now no day is touched: those that are new are closed, archived and taken out of the table, for certain.
     if ((i + 1) % handoversPerRound === 0) await wholeRun()
   }
 }

@@ -15,7 +15,7 @@ import { createSegmentCache } from '../../ingest/segment-cache.ts'
 import { openDuckDB } from '../../ingest/store/duckdb.ts'
 import type { ClosedDay, Store, StoredReading } from '../../ingest/store/store.ts'
 import { buildOptions, root } from '../../scripts/build.mjs'
-import { crashDayCount, crashDevices, firstMs, readingsOf } from '../kit/crash-world.ts'
+import { crashDevices, daysUntil, readingsOf } from '../kit/crash-world.ts'
 import { makeDataDir } from '../kit/program.ts'
 import { randomFrom } from '../kit/random.ts'
 
@@ -26,8 +26,6 @@ const dayMs = 86_400_000
 const worker = join(root, 'dist', 'test', 'store-worker.mjs')
 
 let data: ReturnType<typeof makeDataDir>
-/** Of all lives of a worker. */
-const begunSoFar = new Set<Moment>()
 beforeAll(async () => {
   await build({ ...buildOptions, entryPoints: [join(root, 'test/kit/store-worker.ts')], outfile: worker })
 })
@@ -39,8 +37,8 @@ afterEach(() => data.remove())
 /** What the worker says when it begins it; a number is a handover that is settled. */
 const moments = ['a handover', 'close', 'put', 'evict'] as const
 type Moment = (typeof moments)[number]
-/** What has not begun by then is not waited for: the worker is killed at whatever it does. */
-const momentDeadlineMs = 8000
+/** Each comes again and again, within seconds; a machine may be slow. */
+const momentDeadlineMs = 120_000
 
 /** Lets the worker work from a handover on, kills it shortly after it has begun something, and tells what was settled last. */
 async function workAndKill(
@@ -58,8 +56,8 @@ async function workAndKill(
   const settled = () => wholeLines().filter((line) => /^\d+$/.test(line))
   const hasBegun = () =>
     settled().length > 0 && (kill.moment === 'a handover' || wholeLines().includes(kill.moment))
-  const begun = new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, momentDeadlineMs)
+  const begun = new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no ${kill.moment}: ${said}`)), momentDeadlineMs)
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       said += text
       if (!hasBegun()) return
@@ -77,7 +75,6 @@ async function workAndKill(
     child.kill('SIGKILL')
     await ended
   }
-  for (const moment of moments) if (wholeLines().includes(moment)) begunSoFar.add(moment)
   return Number(settled().at(-1) ?? from - 1)
 }
 
@@ -159,10 +156,13 @@ async function wrongFiles(closed: readonly ClosedDay[]): Promise<string[]> {
 }
 
 /** Sums of windows, by plain arithmetic on what is there. */
-function sumsBy(found: readonly StoredReading[], stepMs: number): Map<string, number> {
+function sumsBy(
+  found: readonly StoredReading[],
+  { fromMs, stepMs }: { fromMs: number; stepMs: number },
+): Map<string, number> {
   const sums = new Map<string, number>()
   for (const { deviceId, reading } of found) {
-    const key = `${deviceId}/${Math.floor((reading.timestampMs - firstMs) / stepMs)}`
+    const key = `${deviceId}/${Math.floor((reading.timestampMs - fromMs) / stepMs)}`
     sums.set(key, (sums.get(key) ?? 0) + (reading.occupied ?? 0))
   }
   return sums
@@ -179,7 +179,7 @@ describe('while the store is killed at random moments', () => {
       expect(differences(found, settled)).toEqual({ lost: 0, twice: 0, wrong: 0 })
       const closed = store.days?.closed() ?? []
       expect(closed.length).toBeGreaterThan(0)
-      expect([...begunSoFar]).toEqual(expect.arrayContaining(['close', 'put', 'evict']))
+      expect(closed.some(({ kept }) => kept === 'segment')).toBe(true)
       expect(closed.some(({ archived }) => archived !== undefined)).toBe(true)
       expect(await wrongFiles(closed)).toEqual([])
       const spans = crashDevices.map((id) => ({
@@ -188,17 +188,17 @@ describe('while the store is killed at random moments', () => {
         toMs: Number.MAX_SAFE_INTEGER,
       }))
       for (const stepMs of [dayMs, 900_000]) {
-        const count = (crashDayCount * dayMs) / stepMs
-        const run = { index: 0, fromMs: firstMs, stepMs, count }
-        const windows = await store.windows(spans, [run], firstMs + crashDayCount * dayMs)
+        const { fromMs, toMs } = daysUntil(settled + 1)
+        const run = { index: 0, fromMs, stepMs, count: (toMs - fromMs) / stepMs }
+        const windows = await store.windows(spans, [run], toMs)
         const sums = new Map(
           [...windows].map(({ span, window, sum }) => [`${crashDevices[span]}/${window}`, sum]),
         )
-        expect([...sums].sort()).toEqual([...sumsBy(found, stepMs)].sort())
+        expect([...sums].sort()).toEqual([...sumsBy(found, { fromMs, stepMs })].sort())
       }
       await store.close()
     },
-    kills * 15_000,
+    kills * 30_000,
   )
 
   it(`a worker that settles too early is caught losing (seed ${seed})`, async () => {
