@@ -1,5 +1,4 @@
 /** Several sensors as one, with a `gpiomon` on PATH that plays what the test writes. */
-import { appendFileSync, chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Gauge } from '../../../../agent/sensors/gauge.ts'
@@ -9,18 +8,17 @@ import { createMergedSensor, type MergedOptions, type Part } from '../../../../a
 import type { Chunk } from '../../../../agent/sensors/sensor.ts'
 import { runProgramOnce } from '../../../../agent/time-sync.ts'
 import { createLog } from '../../../../core/runtime/log.ts'
+import { type Gpiod, installGpiod } from '../../../kit/gpiod.ts'
 import { eventually, makeDataDir } from '../../../kit/program.ts'
 import { createTestClock } from './clocks.ts'
 
 let data: ReturnType<typeof makeDataDir>
-let bin: string
+let gpiod: Gpiod
 let lines: string[]
 let stopAll: (() => Promise<void>)[]
 
 beforeEach(() => {
   data = makeDataDir()
-  bin = join(data.path, 'bin')
-  mkdirSync(bin)
   lines = []
   stopAll = []
 })
@@ -31,28 +29,12 @@ afterEach(async () => {
 
 const log = createLog({ program: 'agent', write: (line) => lines.push(line) })
 const said = (event: string) => lines.some((line) => line.includes(event))
-const edges = () => join(data.path, 'edges')
-
-/** Programs that answer as libgpiod's do; the edges are whatever is appended to a file. */
-function installGpiod(version: '1.6.3' | '2.2.1'): void {
-  writeFileSync(edges(), '')
-  program('gpiodetect', 'echo "gpiochip0 [pinctrl-test] (54 lines)"')
-  program(
-    'gpiomon',
-    `if [ "$1" = --version ]; then echo "gpiomon (libgpiod) v${version}"; exit; fi
-echo "$@" >> ${join(data.path, 'calls')}
-[ -e ${join(data.path, 'broken')} ] && { echo "no such line" >&2; exit 1; }
-exec tail -n 0 -f ${edges()}`,
-  )
-}
-
-function program(name: string, script: string): void {
-  const path = join(bin, name)
-  writeFileSync(path, `#!/bin/sh\n${script}\n`)
-  chmodSync(path, 0o755)
+const install = (version: '1.6.3' | '2.2.1') => {
+  gpiod = installGpiod(data.path, version)
 }
 
 function gatePart(name: string, options: Partial<GpioOptions> = {}): Part {
+  const bin = join(data.path, 'bin')
   const env = { PATH: `${bin}:${process.env.PATH}` }
   return {
     name,
@@ -139,41 +121,37 @@ function observing(parts: readonly Part[], options: Partial<MergedOptions> & { p
   }
 }
 
-async function played(text: string): Promise<void> {
-  appendFileSync(edges(), text)
-}
-
 describe('a gate on a GPIO chip', () => {
   it.each(['1.6.3', '2.2.1'] as const)('counts what gpiomon %s prints', async (version) => {
-    installGpiod(version)
+    install(version)
     const falling = version === '1.6.3' ? 0 : 2
     const lot = observing([gatePart('gate')], { startCount: 10 })
     await lot.listening()
-    await played(`1 17 5.000000000\n${falling} 17 6.000000000\n1 17 7.000000000\n1 27 8.000000000\n`)
+    gpiod.play(`1 17 5.000000000\n${falling} 17 6.000000000\n1 17 7.000000000\n1 27 8.000000000\n`)
     await eventually(async () => (await lot.ask())?.exitsTotal === 1)
-    await played(`${falling} 17 9.000000000\n1 17 10.000000000\n`)
+    gpiod.play(`${falling} 17 9.000000000\n1 17 10.000000000\n`)
     await eventually(async () => (await lot.ask())?.entriesTotal === 3)
     expect(await lot.ask()).toMatchObject({ occupied: 12, entriesTotal: 3, exitsTotal: 1, sensor: 'ok' })
   })
 
   it('goes on from where the last durable reading stood', async () => {
-    installGpiod('1.6.3')
+    install('1.6.3')
     const position = JSON.stringify({ base: 5, entries: 100, exits: 60 })
     const lot = observing([gatePart('gate')], { position })
     await lot.listening()
-    await played('1 17 5.0\n')
+    gpiod.play('1 17 5.0\n')
     await eventually(async () => (await lot.ask())?.entriesTotal === 101)
     expect(lot.chunks.at(-1)?.observations[0]).toMatchObject({ occupied: 46, exitsTotal: 60 })
     expect(JSON.parse(lot.chunks.at(-1)?.position ?? '')).toEqual({ base: 5, entries: 101, exits: 60 })
   })
 
   it('is silent, not zero, while gpiomon does not run, and starts it again by itself', async () => {
-    installGpiod('1.6.3')
-    writeFileSync(join(data.path, 'broken'), '')
+    install('1.6.3')
+    gpiod.breakDown()
     const lot = observing([gatePart('gate')])
     await eventually(() => said('sensor.program_ended'))
     expect(await lot.ask()).toMatchObject({ occupied: null, sensor: 'silent' })
-    rmSync(join(data.path, 'broken'))
+    gpiod.mend()
     await lot.listening()
     expect(await lot.ask()).toMatchObject({ occupied: 0 })
     expect(said('no such line')).toBe(true)
@@ -186,17 +164,17 @@ describe('a gate on a GPIO chip', () => {
   })
 
   it('is stuck when a car stays in its beam for too long', async () => {
-    installGpiod('1.6.3')
+    install('1.6.3')
     const lot = observing([gatePart('gate', { stuckAfterMs: 60_000 })])
     await lot.listening()
-    await played('1 17 5.0\n')
+    gpiod.play('1 17 5.0\n')
     await eventually(async () => (await lot.ask())?.entriesTotal === 1)
     lot.clock.set(lot.clock.nowMs() + 60_000)
     expect(await lot.ask()).toMatchObject({ occupied: 1, sensor: 'stuck' })
   })
 
   it('does not know how many are there until somebody says, and tells the totals all the same', async () => {
-    installGpiod('1.6.3')
+    install('1.6.3')
     const lot = observing([gatePart('gate')], { startCount: undefined })
     await lot.listening()
     expect(await lot.ask()).toMatchObject({ occupied: null, entriesTotal: 0, sensor: 'ok' })
@@ -207,10 +185,10 @@ describe('a gate on a GPIO chip', () => {
   })
 
   it('is never below zero, and says when a count was missed', async () => {
-    installGpiod('1.6.3')
+    install('1.6.3')
     const lot = observing([gatePart('gate')], { startCount: 0 })
     await lot.listening()
-    await played('1 27 5.0\n')
+    gpiod.play('1 27 5.0\n')
     await eventually(async () => (await lot.ask())?.exitsTotal === 1)
     expect(await lot.ask()).toMatchObject({ occupied: 0, exitsTotal: 1 })
     expect(lines.filter((line) => line.includes('sensor.below_zero'))).toHaveLength(1)
@@ -249,11 +227,11 @@ describe('several sensors', () => {
   })
 
   it('may be gates and others together', async () => {
-    installGpiod('2.2.1')
+    install('2.2.1')
     const north = { says: taken(3) }
     const lot = observing([toldPart('north', north), gatePart('gate')], { startCount: 5 })
     await lot.listening()
-    await played('1 17 5.0\n')
+    gpiod.play('1 17 5.0\n')
     await eventually(async () => (await lot.ask())?.occupied === 9)
     await lot.sensor.setCount?.(20)
     expect((await lot.ask())?.occupied).toBe(20)
