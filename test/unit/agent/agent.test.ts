@@ -6,11 +6,13 @@ import { readBoot } from '../../../agent/boot.ts'
 import { createSystemClock } from '../../../agent/clock.ts'
 import type { WhenFull } from '../../../agent/outbox.ts'
 import { createOutboxFolder } from '../../../agent/outbox-salvage.ts'
+import type { OutboxStore } from '../../../agent/outbox-store.ts'
 import type { Chunk, Observation, Sensor } from '../../../agent/sensors/sensor.ts'
 import { timeAssumed } from '../../../agent/time-sync.ts'
 import { createUplink } from '../../../agent/uplink.ts'
 import { createTokenSource } from '../../../core/auth/token-source.ts'
 import { type DeviceId, type Epoch, parseDeviceId, parseEpoch } from '../../../core/contract/device.ts'
+import { FleetError } from '../../../core/contract/errors.ts'
 import type { ReadingsMessage } from '../../../core/contract/payload.ts'
 import { createFetch } from '../../../core/runtime/fetch.ts'
 import { createLog } from '../../../core/runtime/log.ts'
@@ -102,7 +104,7 @@ async function start(sensor: Sensor, parts: Partial<AgentParts> = {}): Promise<A
     nowMs: Date.now,
   })
   const agent = startAgent({
-    opened: await folder.open(),
+    opened: parts.opened ?? (await folder.open()),
     folder,
     uplink: createUplink({
       deviceId,
@@ -317,6 +319,39 @@ describe('agent', () => {
     for (const { epoch, readings } of messages())
       for (const { seq = -1, occupied } of readings)
         if (epoch === firstEpoch) expect(occupied).toBe(seq % 100)
+  })
+
+  it('holds the newest ten thousand while the disk takes nothing, and tells which of the older are gone', async () => {
+    const [held, lost] = [10_000, 50]
+    let isFull = true
+    const folder = createOutboxFolder(join(data.path, 'outbox'), {
+      newEpoch: () => parseEpoch(firstEpoch) as Epoch,
+      nowMs: Date.now,
+    })
+    const opened = await folder.open()
+    const store: OutboxStore = {
+      ...opened.store,
+      async append(...what) {
+        if (isFull) throw new FleetError('outbox.unavailable', 'no space left on device')
+        return opened.store.append(...what)
+      },
+    }
+    const told = createToldSensor()
+    const retrying = { ...clock, until: () => new Promise<void>((resolve) => setTimeout(resolve, 10)) }
+    const agent = await start(told.sensor, { folder, opened: { ...opened, store }, clock: retrying })
+    told.tell({ timestampMs: 0, occupied: 0 })
+    await eventually(() => lines.some((line) => line.includes('outbox.unavailable')))
+    for (let count = 1; count <= held + lost; count++) told.tell({ timestampMs: count, occupied: count })
+    await eventually(() => told.taken === 1 + held + lost)
+    expect(agent.progress().kept).toBe(0)
+    isFull = false
+    await eventually(() => agent.progress().settled === 1 + held)
+    const counts = arrived().map(({ occupied }) => occupied)
+    expect(counts).toEqual([0, ...Array.from({ length: held }, (_, i) => 1 + lost + i)])
+    expect(messages().flatMap(({ dropped }) => dropped ?? [])).toEqual([
+      { fromSeq: 1, toSeq: lost, reason: 'disk_full' },
+    ])
+    expect(lines.filter((line) => line.includes('readings.lost'))).toHaveLength(1)
   })
 
   it('lets a sensor wait that can, and drops nothing', async () => {
