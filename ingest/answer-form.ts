@@ -2,9 +2,8 @@
  * An answer on its way to the client, in the form that was asked for. Rows go out as they are read: a client that is slow
  * makes them wait, one that has left ends the question. Parquet is a file first, since its end says where its rows are.
  */
-import { createReadStream } from 'node:fs'
+import { createReadStream, mkdirSync, rmSync } from 'node:fs'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
@@ -38,23 +37,33 @@ export interface Form {
 
 /** What an answer that is longer leaves in parts of; a shorter one leaves as a whole. */
 const partChars = 128 * 1024
-/** Files made at once: each takes some memory and a place on the disk. */
-const parquetMax = 4
+export interface SenderOptions {
+  /** Of its own, for Parquet files; what is in it goes at the start. */
+  readonly folder: string
+  /** Parquet files made at once: each takes some memory, a place on the disk, and a thread of Node's pool. */
+  readonly filesMax: number
+}
 
-export function createSender(): (
-  reply: FastifyReply,
-  found: Found<object>,
-  form: Form,
-) => Promise<FastifyReply> {
+/** @param poolThreads four, as Node has them, unless somebody says otherwise: questions and commits need most of these */
+export function parquetFilesFor(poolThreads = 4): number {
+  return poolThreads < 8 ? 1 : 4
+}
+
+export function createSender({
+  folder: parent,
+  filesMax,
+}: SenderOptions): (reply: FastifyReply, found: Found<object>, form: Form) => Promise<FastifyReply> {
   let files = 0
+  rmSync(parent, { recursive: true, force: true })
+  mkdirSync(parent, { recursive: true, mode: 0o700 })
 
   async function sendParquet(reply: FastifyReply, found: Found<object>, form: Form): Promise<FastifyReply> {
-    if (files >= parquetMax)
+    if (files >= filesMax)
       throw new FleetError('system.busy', 'too many Parquet files at once', {
         safeDetail: 'too many Parquet files are being made: come back, or ask for CSV',
       })
     files++
-    const folder = await mkdtemp(join(tmpdir(), 'lotwatch-answer-'))
+    const folder = await mkdtemp(join(parent, 'answer-'))
     const remove = () => rm(folder, { recursive: true, force: true })
     try {
       const file = join(folder, 'answer.parquet')

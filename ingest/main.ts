@@ -1,7 +1,7 @@
 /** Ingest's front door: picks the parts, starts them, stops them. */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Revocations } from '../core/auth/revocations.ts'
 import { createTokenSource } from '../core/auth/token-source.ts'
@@ -21,6 +21,7 @@ import { tlsFilesOf } from '../core/runtime/settings.ts'
 import { requireTlsUrl } from '../core/runtime/tls-url.ts'
 import packageFile from '../package.json' with { type: 'json' }
 import { addAnalysts } from './analysts.ts'
+import { parquetFilesFor } from './answer-form.ts'
 import { Answers } from './answers.ts'
 import type { Archive } from './archive/archive.ts'
 import { createFolderArchive } from './archive/folder.ts'
@@ -64,6 +65,8 @@ const dayMs = 86_400_000
 /** The stored ledger may double and have this many rows more before it is written anew at start. */
 const ledgerRowsSpare = 10_000
 const monotonic = () => performance.now()
+/** Nothing in here can change it: the pool is there before the first line of a program runs. */
+const poolThreads = Number(process.env.UV_THREADPOOL_SIZE) || undefined
 
 const log = createLog({ program: 'ingest' })
 runProgram(log, async () => start(readIngestConfig(loadSettingsSource(process.env))))
@@ -209,6 +212,8 @@ async function start(config: IngestConfig): Promise<Running> {
     answers,
     series: new SeriesAnswers(asked),
     devices: new DeviceAnswers(asked),
+    folder: join(config.exportsDir, 'answers'),
+    filesMax: parquetFilesFor(poolThreads),
   })
   const pruneHistory = async () => {
     const nowMs = Date.now()
@@ -296,8 +301,7 @@ async function openStore(
       return openDuckDB({
         ...config,
         file: config.databaseFile,
-        // Nothing in here can change it: the pool is there before the first line of a program runs.
-        poolThreads: Number(process.env.UV_THREADPOOL_SIZE) || undefined,
+        poolThreads,
         onFatal: crash,
         ...(cache && { recall: cache.recall }),
       })

@@ -29,7 +29,7 @@ import {
   SeriesRow,
 } from '../core/contract/query.ts'
 import type { Door } from '../core/runtime/door.ts'
-import { createSender, type Found } from './answer-form.ts'
+import { createSender, type Found, type SenderOptions } from './answer-form.ts'
 import type { Answers, Asker } from './answers.ts'
 import type { DeviceAnswers } from './device-answers.ts'
 import { formatOf } from './formats/formats.ts'
@@ -40,7 +40,7 @@ import type { SeriesAnswers, WindowsQuestion } from './series-answers.ts'
 import { parseEvery } from './windows.ts'
 import { Zone } from './zone.ts'
 
-export interface QueryRoutesOptions {
+export interface QueryRoutesOptions extends SenderOptions {
   readonly door: Door
   readonly answers: Answers
   readonly series: SeriesAnswers
@@ -62,10 +62,10 @@ const endOfTimeMs = Number.MAX_SAFE_INTEGER
 
 export function addQueryRoutes(
   server: FastifyInstance,
-  { door, answers, series, devices, now }: QueryRoutesOptions,
+  { door, answers, series, devices, now, ...sending }: QueryRoutesOptions,
 ): void {
   const principals = new WeakMap<FastifyRequest, Principal>()
-  const send = createSender()
+  const send = createSender(sending)
 
   /** @param isColumn which columns of the rows there are; all unless told otherwise */
   function route<Schema extends TSchema, Row extends object>(

@@ -18,6 +18,7 @@ import {
   TIMESTAMPTZ,
   VARCHAR,
 } from '@duckdb/node-api'
+import { interruptWhen } from '../interrupt.ts'
 import { type Column, type ColumnKind, cellOf, type Pages, textOf } from './table.ts'
 
 export interface ParquetOptions {
@@ -57,8 +58,7 @@ export async function writeParquet(
     const database = await DuckDBInstance.create(databaseFile, { memory_limit: memoryMax, threads: '1' })
     try {
       const connection = await database.connect()
-      const interrupt = () => connection.interrupt()
-      signal?.addEventListener('abort', interrupt, { once: true })
+      const isOver = interruptWhen(signal, connection)
       try {
         const named = columns.map(({ name, kind }) => `"${name}" ${types[kind].type}`)
         await connection.run(`CREATE TABLE answer (${named.join(', ')})`)
@@ -77,7 +77,7 @@ export async function writeParquet(
         )
         return count
       } finally {
-        signal?.removeEventListener('abort', interrupt)
+        isOver()
         connection.closeSync()
       }
     } finally {

@@ -9,6 +9,7 @@ import type {
   DuckDBValue,
 } from '@duckdb/node-api'
 import { FleetError } from '../../core/contract/errors.ts'
+import { interruptWhen } from '../interrupt.ts'
 
 export type Row = readonly unknown[]
 
@@ -29,8 +30,6 @@ export interface Readers {
 
 /** Questions that may wait for a connection; more are told to come back. */
 const waitingMax = 64
-/** An interrupt that comes before DuckDB has begun with a question is forgotten by it, so it is said again. */
-const interruptAgainMs = 20
 
 export async function openReaders(database: DuckDBInstance, count: number): Promise<Readers> {
   const all = await Promise.all(Array.from({ length: count }, () => database.connect()))
@@ -72,20 +71,14 @@ export async function openReaders(database: DuckDBInstance, count: number): Prom
     async ask(sql, values, signal) {
       signal?.throwIfAborted()
       const connection = await take(signal)
-      let again: ReturnType<typeof setInterval> | undefined
-      const interrupt = () => {
-        connection.interrupt()
-        again = setInterval(() => connection.interrupt(), interruptAgainMs)
-      }
-      signal?.addEventListener('abort', interrupt, { once: true })
+      const isOver = interruptWhen(signal, connection)
       try {
         return rowsOf(await connection.run(sql, values))
       } catch (error) {
         // Interrupted: the reason is the caller's, not the database's.
         throw signal?.aborted === true ? signal.reason : error
       } finally {
-        clearInterval(again)
-        signal?.removeEventListener('abort', interrupt)
+        isOver()
         giveBack(connection)
       }
     },

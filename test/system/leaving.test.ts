@@ -1,6 +1,7 @@
 /** A client that goes away in the middle of a long question, over a real socket: the question ends, and its place is free. */
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
+import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -13,10 +14,11 @@ import type { DeviceAnswers } from '../../ingest/device-answers.ts'
 import { addQueryRoutes } from '../../ingest/routes.ts'
 import type { SeriesAnswers } from '../../ingest/series-answers.ts'
 import { openReaders, type Readers } from '../../ingest/store/duckdb-readers.ts'
-import { eventually } from '../kit/program.ts'
+import { eventually, makeDataDir } from '../kit/program.ts'
 
 const endless = 'SELECT count(*) FROM range(1000000000) a, range(1000000000) b'
 
+let data: ReturnType<typeof makeDataDir>
 let database: DuckDBInstance
 let readers: Readers
 let server: FastifyInstance
@@ -32,6 +34,7 @@ beforeEach(async () => {
   ends = []
   begun = 0
   admitted = Promise.resolve(somebody)
+  data = makeDataDir()
   database = await DuckDBInstance.create(':memory:', { threads: '1' })
   readers = await openReaders(database, 1)
   server = createServer({ log: createLog({ program: 'test', level: 'silent' }) })
@@ -55,6 +58,8 @@ beforeEach(async () => {
     } as unknown as Answers,
     series: {} as SeriesAnswers,
     devices: {} as DeviceAnswers,
+    folder: join(data.path, 'answers'),
+    filesMax: 1,
   })
   await server.listen({ host: '127.0.0.1', port: 0 })
   port = (server.server.address() as AddressInfo).port
@@ -63,6 +68,7 @@ afterEach(async () => {
   await server.close()
   readers.close()
   database.closeSync()
+  data.remove()
 })
 
 async function send(path: string) {
