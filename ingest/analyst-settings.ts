@@ -126,13 +126,14 @@ export const analystSettings = {
     default: 6000,
     minimum: 1,
     maximum: 1_000_000,
-    description: 'requests of one client per minute, handovers aside',
+    description: 'requests of one client, or one person at the console, per minute; handovers aside',
   }),
   requestsAtOnceMax: Type.Integer({
     default: 50,
     minimum: 1,
     maximum: 10_000,
-    description: 'requests of one client at once, handovers aside; each listener of the live feed is one',
+    description:
+      'requests of one client, or one person at the console, at once; handovers aside, each listener of the live feed is one',
   }),
   feedsPublic: Type.Boolean({
     default: false,

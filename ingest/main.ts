@@ -7,8 +7,8 @@ import { Revocations } from '../core/auth/revocations.ts'
 import { createTokenSource } from '../core/auth/token-source.ts'
 import { createVerifier, type Fetch } from '../core/auth/verifier.ts'
 import { FleetError } from '../core/contract/errors.ts'
-import { lotsHeader } from '../core/contract/on-behalf.ts'
-import { audiences } from '../core/contract/principal.ts'
+import { actorOf, lotsHeader, personHeader } from '../core/contract/on-behalf.ts'
+import { audiences, type Principal } from '../core/contract/principal.ts'
 import { awaitCredentialFile, readCredentialFile } from '../core/runtime/credential.ts'
 import { createDoor } from '../core/runtime/door.ts'
 import { followFeed } from '../core/runtime/feed.ts'
@@ -169,7 +169,7 @@ async function start(config: IngestConfig): Promise<Running> {
   const metrics = createIngestMetrics(addMetrics(server), disk)
   const door = createDoor({ verifier, revocations, isFeedKnown: feed.isKnown, now: Date.now })
   await addLimits(server, {
-    clientOf: (request) => door.admitted(request)?.oauthClientId,
+    clientOf: (request) => whoAsks(door.admitted(request), request.headers[personHeader]),
     perMinuteMax: config.requestsPerMinuteMax,
     atOnceMax: config.requestsAtOnceMax,
   })
@@ -324,6 +324,19 @@ async function openStore(
       return never
     }
   }
+}
+
+/**
+ * Whose limits they are. The console asks for many people, each of whom counts; who may not manage the store is not
+ * believed, or one client could be any number of them.
+ */
+function whoAsks(
+  principal: Principal | undefined,
+  person: string | string[] | undefined,
+): string | undefined {
+  return principal?.scopes.has('manage:store')
+    ? actorOf(principal.oauthClientId, person?.toString())
+    : principal?.oauthClientId
 }
 
 /** What is on disk, and what it is for. */
