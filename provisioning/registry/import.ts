@@ -117,7 +117,11 @@ export function createImports(options: ImportsOptions): Imports {
   function create(
     by: By,
     { deviceId, name, lotId, tags, serial }: Wanted,
-    { issue, credential }: { issue: ImportIssue; credential: PreparedCredential | undefined },
+    {
+      issue,
+      credential,
+      fromMs,
+    }: { issue: ImportIssue; credential: PreparedCredential | undefined; fromMs: number },
   ): { changes: Change[]; enrolKey?: string } {
     const atMs = now()
     const device: Device = {
@@ -127,7 +131,7 @@ export function createImports(options: ImportsOptions): Imports {
       registeredAtMs: atMs,
       tags,
     }
-    const assignments = lotId === undefined ? [] : assign([], { deviceId, lotId, fromMs: atMs })
+    const assignments = lotId === undefined ? [] : assign([], { deviceId, lotId, fromMs })
     const { actor } = by
     const audit = {
       actor,
@@ -169,7 +173,7 @@ export function createImports(options: ImportsOptions): Imports {
   async function verdictsOn(
     by: By,
     rows: readonly Judged[],
-    { dryRun, issue }: { dryRun: boolean; issue: ImportIssue },
+    { dryRun, issue, fromMs }: { dryRun: boolean; issue: ImportIssue; fromMs: number },
     lots: readonly string[],
   ): Promise<ImportVerdict[]> {
     // Secrets are made before the change: it holds up everybody else.
@@ -198,7 +202,7 @@ export function createImports(options: ImportsOptions): Imports {
           continue
         }
         const credential = prepared.get(row.deviceId)
-        const made = dryRun ? { changes: [] } : create(by, row, { issue, credential })
+        const made = dryRun ? { changes: [] } : create(by, row, { issue, credential, fromMs })
         committed.push(...made.changes)
         verdicts.push({
           line,
@@ -214,13 +218,15 @@ export function createImports(options: ImportsOptions): Imports {
 
   return {
     async *run({ actor }, rows, terms) {
+      // All of a file count from one instant on: a lot whose devices came one by one has as many pasts to be added up.
+      const fromMs = now()
       const lots = (await repository.lots()).map(({ lotId }) => lotId)
       const seen = new Map<string, number>()
       const summary = { created: 0, unchanged: 0, errors: 0 }
       let waiting: Judged[] = []
       const settle = async () => {
         await terms.mayGoOn()
-        const verdicts = await verdictsOn({ actor }, waiting, terms, lots)
+        const verdicts = await verdictsOn({ actor }, waiting, { ...terms, fromMs }, lots)
         waiting = []
         for (const { verdict } of verdicts) summary[verdict === 'error' ? 'errors' : verdict]++
         return verdicts

@@ -7,6 +7,22 @@ import { describeWithCommand } from '../kit/needs.ts'
 import { System } from '../kit/system.ts'
 
 const many = 10_000
+const lots = Array.from({ length: 100 }, (_, i) => `lot-${i}`)
+const pages = [
+  '/',
+  '/?kiosk',
+  '/lots',
+  '/lots/gate-0',
+  '/explore',
+  '/explore?tab=sql',
+  '/quality',
+  '/quality?tab=missing',
+  '/devices',
+  '/devices/gate-0',
+  '/enrolment',
+  '/access',
+  '/system',
+] as const
 
 describeWithCommand('chromium')('the console over fleets of any size', { timeout: 120_000 }, () => {
   let system: System
@@ -45,6 +61,15 @@ describeWithCommand('chromium')('the console over fleets of any size', { timeout
     }
   })
 
+  /** Each has something to show, and nothing to complain of. */
+  const renderAll = async (paths: readonly string[]) => {
+    for (const path of paths) {
+      await visit(seat, path)
+      expect(await seat.page.getByRole('alert').allTextContents(), path).toEqual([])
+    }
+    expect(seat.complaints).toEqual([])
+  }
+
   it('shows one device that never spoke as just that', async () => {
     await system.register('gate-0')
     await visit(seat, '/devices')
@@ -53,10 +78,13 @@ describeWithCommand('chromium')('the console over fleets of any size', { timeout
     expect(await row.textContent()).toContain('never seen')
     await visit(seat, '/')
     await seat.page.getByText('no readings yet').waitFor()
+    await renderAll(pages)
   })
 
   it('scrolls and searches ten thousand as it does ten', async () => {
-    const rows = Array.from({ length: many - 1 }, (_, i) => `gate-${i + 1},gate-0`)
+    const body = { name: 'One of many', capacities: [{ fromMs: 0, capacity: 500 }] }
+    await Promise.all(lots.map((lotId) => system.registry.json(`/v1/lots/${lotId}`, { method: 'PUT', body })))
+    const rows = Array.from({ length: many - 1 }, (_, i) => `gate-${i + 1},${lots[i % lots.length]}`)
     await system.registry.response('/v1/devices/import', {
       method: 'POST',
       text: { type: 'text/csv', content: `device,lot\n${rows.join('\n')}\n` },
@@ -74,6 +102,6 @@ describeWithCommand('chromium')('the console over fleets of any size', { timeout
     await seat.page.getByRole('searchbox').fill('gate-4711')
     await seat.page.getByRole('link', { name: 'gate-4711', exact: true }).waitFor()
     expect(await inPage()).toBeLessThan(20)
-    expect(seat.complaints).toEqual([])
+    await renderAll(['/', '/lots', '/lots/lot-1', '/quality', '/devices/gate-4711'])
   })
 })

@@ -25,6 +25,7 @@ const goneMsMax = 1000
 const firstLoadBytesMax = 100 * 1024
 const pages = [
   '/',
+  '/?kiosk',
   '/lots',
   '/lots/Omonia-Central',
   '/lots/Omonia-Central?range=own&from=2026-01-01T08:00',

@@ -126,5 +126,10 @@ describe('an import', () => {
     expect(lines.at(-1)).toEqual({ summary: { created: 10_000, unchanged: 0, errors: 0 } })
     expect(new Set(lines.slice(0, -1).map(({ credential }) => credential?.client_secret)).size).toBe(10_000)
     expect(await count()).toBe(before + 10_000)
+    // They count from one instant on, though they were committed one batch after the other.
+    const sinceOf = async (deviceId: string) =>
+      (await provisioning.operator.json<{ assignments: { fromMs: number }[] }>(`/v1/devices/${deviceId}`))
+        .assignments[0]?.fromMs
+    expect(await sinceOf('bulk-09999')).toBe(await sinceOf('bulk-00000'))
   })
 })
