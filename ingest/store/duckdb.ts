@@ -20,7 +20,8 @@ import { createDuckDBReader, statusRow } from './duckdb-reader.ts'
 import { openReaders } from './duckdb-readers.ts'
 import { appendRows, bigint, outcomes, schema, schemaVersion, text } from './duckdb-schema.ts'
 import { DuckDBWriter } from './duckdb-writer.ts'
-import { type QuarterRow, QuarterSums } from './quarter-sums.ts'
+import { QuarterSums } from './quarter-sums.ts'
+import { at } from './span-sums.ts'
 import { rollupGrainMs } from './span-windows.ts'
 import type { ClosedDay, Store } from './store.ts'
 
@@ -83,8 +84,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
     daysMax: summedDaysMax,
     devicesMax: options.summedDevicesMax ?? summedDevicesMaxDefault,
   })
-  for (const day of book.open.slice(-summedDaysMax))
-    sums.load(day, (await rowsOf(quartersOf(day))).map(quarterRow))
+  for (const day of book.open.slice(-summedDaysMax)) await loadSums(connection, sums, day)
   const writer = new DuckDBWriter({ ...options, connection, names, book, sums })
   const parts = { names, book, sums, segmentFile }
   const readers = await openReaders(database, readersFor(options.poolThreads))
@@ -304,32 +304,37 @@ const coveredStretches = `
     FROM marked)
   SELECT device, min(from_ms), max(to_ms) FROM numbered GROUP BY device, stretch ORDER BY device, min(from_ms)`
 
-/** A day as it is summed up in memory. */
-function quartersOf(day: number): string {
-  return `SELECT device, timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs} AS from_ms, count(occupied),
-    count(*) - count(occupied), count(*) FILTER (received_at_ms - timestamp_ms > ${lateMs}), coalesce(sum(occupied), 0),
-    min(occupied), max(occupied), arg_min(occupied, timestamp_ms), arg_max(occupied, timestamp_ms),
-    min(timestamp_ms) FILTER (occupied IS NOT NULL), max(timestamp_ms) FILTER (occupied IS NOT NULL), max(capacity)
-    FROM readings WHERE timestamp_ms >= ${day * dayMs} AND timestamp_ms < ${(day + 1) * dayMs} GROUP BY ALL`
-}
-
-function quarterRow(row: readonly unknown[]): QuarterRow {
-  const [device, fromMs, count, silent, late, sum, min, max, first, last, firstMs, lastMs, capacity] = row
-  const orNull = (value: unknown) => (value === null ? null : Number(value))
-  return {
-    device: Number(device),
-    fromMs: Number(fromMs),
-    count: Number(count),
-    silent: Number(silent),
-    late: Number(late),
-    sum: Number(sum),
-    min: orNull(min),
-    max: orNull(max),
-    first: orNull(first),
-    last: orNull(last),
-    firstMs: orNull(firstMs),
-    lastMs: orNull(lastMs),
-    capacity: orNull(capacity),
+/** A day as it is summed up in memory, its columns in the order of the cells; as one type of number, without null. */
+async function loadSums(connection: DuckDBConnection, sums: QuarterSums, day: number): Promise<void> {
+  const columns = Object.entries({
+    count: 'count(occupied)',
+    silent: 'count(*) - count(occupied)',
+    late: `count(*) FILTER (received_at_ms - timestamp_ms > ${lateMs})`,
+    sum: 'sum(occupied)',
+    min: 'min(occupied)',
+    max: 'max(occupied)',
+    first: 'arg_min(occupied, timestamp_ms)',
+    last: 'arg_max(occupied, timestamp_ms)',
+    firstMs: 'min(timestamp_ms) FILTER (occupied IS NOT NULL)',
+    lastMs: 'max(timestamp_ms) FILTER (occupied IS NOT NULL)',
+    capacity: 'max(capacity)::BIGINT + 1',
+  } satisfies Record<keyof typeof at, string>)
+    .sort(([a], [b]) => at[a as keyof typeof at] - at[b as keyof typeof at]) // names from above
+    .map(([, sql]) => `coalesce(${sql}, 0)::DOUBLE`)
+  const found = await connection.run(
+    `SELECT device, (timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs})::DOUBLE AS from_ms, ${columns.join()}
+     FROM readings WHERE timestamp_ms >= ${day * dayMs} AND timestamp_ms < ${(day + 1) * dayMs} GROUP BY device, from_ms`,
+  )
+  sums.begin(day)
+  for (let i = 0; i < found.chunkCount; i++) {
+    const chunk = found.getChunk(i)
+    const [devices, froms, ...cells] = Array.from({ length: chunk.columnCount }, (_, column) =>
+      chunk.getColumnVector(column),
+    )
+    for (let row = 0; row < chunk.rowCount; row++)
+      sums.load(Number(devices?.getItem(row)), Number(froms?.getItem(row)), (cell) =>
+        Number(cells[cell]?.getItem(row)),
+      )
   }
 }
 

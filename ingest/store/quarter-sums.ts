@@ -6,18 +6,12 @@
 import type { Reading } from '../../core/contract/reading.ts'
 import type { WindowRun } from '../windows.ts'
 import { dayMs, dayOf, type TimeRange } from './day-book.ts'
-import { at, cellsOfWindow, mergeCells, putCells, type SpanSums, type WindowPart } from './span-sums.ts'
+import { at, cellsOfWindow, mergeCells, type SpanSums } from './span-sums.ts'
 import { rollupGrainMs, type SpanPiece } from './span-windows.ts'
 
 /** A piece of a span, and the number of its device. */
 export interface DevicePiece extends SpanPiece {
   readonly device: number
-}
-
-/** A quarter of an hour of a device, as the database sums it up. */
-export type QuarterRow = Omit<WindowPart, 'span' | 'window'> & {
-  readonly device: number
-  readonly fromMs: number
 }
 
 const quartersOfDay = dayMs / rollupGrainMs
@@ -58,17 +52,17 @@ export class QuarterSums {
     while (this.#held.length > this.#daysMax) this.#letGo()
   }
 
-  /** A day as the database has it. */
-  load(day: number, rows: Iterable<QuarterRow>): void {
-    this.begin(day)
-    const held = this.#find(day * dayMs)
+  /**
+   * A quarter of an hour of a day that is held, as the database sums it up.
+   * @param sumIn what belongs in each cell
+   */
+  load(device: number, fromMs: number, sumIn: (cell: number) => number): void {
+    const held = this.#find(fromMs)
     if (held === undefined) return
-    for (const { device, fromMs, ...row } of rows) {
-      const cells = this.#cellsOf(held, device)
-      const quarter = ((fromMs - held.fromMs) / rollupGrainMs) * cellsOfWindow
-      putCells(cells, quarter, row)
-      mergeCells(cells, wholeDay, cells, quarter)
-    }
+    const cells = this.#cellsOf(held, device)
+    const quarter = ((fromMs - held.fromMs) / rollupGrainMs) * cellsOfWindow
+    for (let cell = 0; cell < cellsOfWindow; cell++) cells[quarter + cell] = sumIn(cell)
+    mergeCells(cells, wholeDay, cells, quarter)
   }
 
   holds(timestampMs: number): boolean {
