@@ -31,6 +31,9 @@ const slicesMax = 16
 /** Scans of one question: what it leaves to readings is scattered at most over so many stretches of time. */
 const scansMax = 8
 
+/** Rollups of so few are added up here: to have them grouped takes DuckDB as long as to find them. */
+const fewPiecesMax = 8
+
 const readingColumns = `r.device, r.timestamp_ms, r.occupied, r.capacity, r.entries_total, r.exits_total, r.clock,
   r.sensor, r.received_at_ms, r.epoch, r.seq, r.credential`
 
@@ -40,6 +43,8 @@ interface Summing {
   readonly source: string
   readonly at: string
   readonly condition: string
+  /** Empty where rows are added up here. */
+  readonly grouping?: string
 }
 
 export interface ReaderParts {
@@ -89,7 +94,7 @@ export function createDuckDBReader(ask: Ask, { names, book, sums, segmentFile }:
   async function addSums(
     found: SpanSums,
     pieces: readonly DevicePiece[],
-    { columns, source, at, condition }: Summing,
+    { columns, source, at, condition, grouping = 'GROUP BY ALL' }: Summing,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { alike, others } = alikeAmong(pieces)
@@ -98,7 +103,7 @@ export function createDuckDBReader(ask: Ask, { names, book, sums, segmentFile }:
       const spanOf = new Map(alike.map(({ device, span }) => [device, span]))
       const rows = await ask(
         `SELECT r.device, ${columns} FROM ${source} r
-         WHERE ${at} >= ${first.fromMs} AND ${at} < ${first.toMs} AND ${devicesAre([...spanOf.keys()])} AND ${condition} GROUP BY ALL`,
+         WHERE ${at} >= ${first.fromMs} AND ${at} < ${first.toMs} AND ${devicesAre([...spanOf.keys()])} AND ${condition} ${grouping}`,
         undefined,
         signal,
       )
@@ -112,7 +117,7 @@ export function createDuckDBReader(ask: Ask, { names, book, sums, segmentFile }:
     const rows = await ask(
       `SELECT s.span, ${columns} FROM ${source} r JOIN (${spanRows}) s
          ON s.device = r.device AND ${at} >= s.from_ms AND ${at} < s.to_ms
-       WHERE ${at} >= ${cover.fromMs} AND ${at} < ${cover.toMs} AND ${condition} GROUP BY ALL`,
+       WHERE ${at} >= ${cover.fromMs} AND ${at} < ${cover.toMs} AND ${condition} ${grouping}`,
       spanValues(others),
       signal,
     )
@@ -161,12 +166,17 @@ export function createDuckDBReader(ask: Ask, { names, book, sums, segmentFile }:
     if (cover === undefined) return
     const days = book.closed.filter(({ day }) => (day + 1) * dayMs > cover.fromMs && day * dayMs < cover.toMs)
     if (days.length === 0) return
-    const columns = `${windowOf(runs, 'r.from_ms')}, sum(r.counted)::INTEGER, sum(r.silent)::INTEGER, sum(r.sum)::DOUBLE,
+    const window = windowOf(runs, 'r.from_ms')
+    const isFew = pieces.length <= fewPiecesMax
+    const columns = isFew
+      ? `${window}, r.counted, r.silent, r.sum::DOUBLE, r.min, r.max, r.first, r.last, r.from_ms::DOUBLE, r.from_ms::DOUBLE, r.late, r.capacity`
+      : `${window}, sum(r.counted)::INTEGER, sum(r.silent)::INTEGER, sum(r.sum)::DOUBLE,
       min(r.min), max(r.max), arg_min(r.first, r.from_ms), arg_max(r.last, r.from_ms),
       (min(r.from_ms) FILTER (r.counted > 0))::DOUBLE, (max(r.from_ms) FILTER (r.counted > 0))::DOUBLE,
       sum(r.late)::INTEGER, max(r.capacity)`
     const source = grainMs === dayMs ? 'rollups_1d' : 'rollups_15m'
-    const summing = { columns, source, at: 'r.from_ms', condition: generationsAre(days) }
+    const grouping = isFew ? '' : 'GROUP BY ALL'
+    const summing = { columns, source, at: 'r.from_ms', condition: generationsAre(days), grouping }
     await addSums(found, pieces, summing, signal)
   }
 
