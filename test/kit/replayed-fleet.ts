@@ -46,28 +46,39 @@ export function record(
   return { file, rows: expected.size, carParks, expected, speed: (rowsEach * stepMs) / lastsMs, lastsMs }
 }
 
+export interface FleetOptions {
+  readonly nodeOptions?: readonly string[]
+  /** Over what the fleet's settings are for tests. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Each outbox is opened and checked first, and there may be fifty. */
+const startMs = 60_000
+
 /** A fleet process that comes back after each kill, and what it last said. */
 export class Fleet {
   program: Program | undefined
   progress: FleetProgress | undefined
   readonly #file: string
-  readonly #nodeOptions: readonly string[]
+  readonly #options: FleetOptions
   #reports = 0
 
-  constructor(file: string, nodeOptions: readonly string[]) {
+  constructor(file: string, options: FleetOptions) {
     this.#file = file
-    this.#nodeOptions = nodeOptions
+    this.#options = options
   }
 
   async start(): Promise<void> {
     this.program = await startProgram('agent', {
       args: ['fleet', this.#file],
-      nodeOptions: this.#nodeOptions,
+      nodeOptions: this.#options.nodeOptions ?? [],
+      startMs,
       env: {
         LOT_AGENT_RECONNECT_MIN_MS: '50',
         LOT_AGENT_RECONNECT_MAX_MS: '400',
         LOT_AGENT_ACK_TIMEOUT_MS: '4000',
         LOT_AGENT_LOG_LEVEL: 'warn',
+        ...this.#options.env,
       },
     })
     this.program.process.on('message', (message: { progress?: FleetProgress }) => {
@@ -106,7 +117,7 @@ export async function startFleet(system: System, recording: Recording): Promise<
 export async function prepareFleet(
   system: System,
   recording: Recording,
-  nodeOptions: readonly string[] = [],
+  options: FleetOptions = {},
 ): Promise<Fleet> {
   const devices: FleetFile['devices'] = []
   for (let park = 0; park < recording.carParks; park++) {
@@ -134,7 +145,7 @@ export async function prepareFleet(
   }
   const file = join(system.data, 'fleet.json')
   writeFileSync(file, JSON.stringify({ v: 1, devices } satisfies FleetFile))
-  return new Fleet(file, nodeOptions)
+  return new Fleet(file, options)
 }
 
 /** What is amiss once every row is played and every outbox empty. */

@@ -2,31 +2,22 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type BadWire, startBadWire } from '../kit/bad-wire.ts'
 import { eventually } from '../kit/program.ts'
-import { type Fleet, nothingAmiss, outcome, prepareFleet, record } from '../kit/replayed-fleet.ts'
-import { System } from '../kit/system.ts'
+import { type Fleet, nothingAmiss, outcome, record } from '../kit/replayed-fleet.ts'
+import { startWiredSystem, type WiredSystem } from '../kit/wired-system.ts'
 
 const isLong = process.env.LOTWATCH_TEST_LONG === 'true'
 const awayMs = isLong ? 600_000 : 2000
 const carParks = 3
 
-let wire: BadWire
-let system: System
+let wired: WiredSystem
 let fleet: Fleet | undefined
 
 beforeEach(async () => {
-  wire = await startBadWire()
   // A name, so that somebody has to be asked for its address.
-  const brokerUrl = `mqtt://localhost:${wire.port}`
-  system = await System.start({ env: { provisioning: { LOTWATCH_PROVISIONING_BROKER_URL: brokerUrl } } })
-  wire.leadsTo = system.mqttPort
+  wired = await startWiredSystem('localhost')
 }, 60_000)
-afterEach(async () => {
-  await fleet?.program?.kill()
-  await wire.stop()
-  await system.stop()
-}, 60_000)
+afterEach(() => wired.stop(), 60_000)
 
 const settled = () => fleet?.progress?.settled ?? 0
 const kept = () => fleet?.progress?.kept ?? 0
@@ -43,9 +34,10 @@ async function countAlone(): Promise<void> {
 
 describe('a device goes on counting, loses nothing and comes back by itself', () => {
   it('when first the token server, then its broker, then its names are away', async () => {
+    const { system, wire } = wired
     const recording = record(system.data, 3 * awayMs + 180_000, carParks, 100)
     const namesAway = join(system.data, 'names-away')
-    fleet = await prepareFleet(system, recording, ['--import', namesFrom(namesAway)])
+    fleet = await wired.prepareFleet(recording, { nodeOptions: ['--import', namesFrom(namesAway)] })
     await system.kill('provisioning')
     await fleet.start()
     await countAlone()

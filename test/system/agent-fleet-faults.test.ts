@@ -1,30 +1,20 @@
 /** Fifty devices, and everything between them and the store failing at random: what they have kept is stored, once. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type BadWire, startBadWire } from '../kit/bad-wire.ts'
 import { eventually } from '../kit/program.ts'
 import { randomFrom } from '../kit/random.ts'
-import { type Fleet, nothingAmiss, outcome, record, startFleet } from '../kit/replayed-fleet.ts'
-import { System } from '../kit/system.ts'
+import { nothingAmiss, outcome, record } from '../kit/replayed-fleet.ts'
+import { startWiredSystem, type WiredSystem } from '../kit/wired-system.ts'
 
 const isLong = process.env.LOTWATCH_TEST_LONG === 'true'
 const faultsMs = isLong ? 600_000 : 20_000
 const seed = Number(process.env.LOTWATCH_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
-let wire: BadWire
-let system: System
-let fleet: Fleet | undefined
+let wired: WiredSystem
 
 beforeEach(async () => {
-  wire = await startBadWire()
-  const brokerUrl = `mqtt://127.0.0.1:${wire.port}`
-  system = await System.start({ env: { provisioning: { LOTWATCH_PROVISIONING_BROKER_URL: brokerUrl } } })
-  wire.leadsTo = system.mqttPort
+  wired = await startWiredSystem()
 }, 60_000)
-afterEach(async () => {
-  await fleet?.program?.kill()
-  await wire.stop()
-  await system.stop()
-}, 60_000)
+afterEach(() => wired.stop(), 60_000)
 
 describe('a fleet of fifty under random faults', () => {
   it(
@@ -32,9 +22,10 @@ describe('a fleet of fifty under random faults', () => {
     async () => {
       const random = randomFrom(seed)
       const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+      const { system, wire } = wired
       const recording = record(system.data, faultsMs, 50)
-      const playing = await startFleet(system, recording)
-      fleet = playing
+      const playing = await wired.prepareFleet(recording)
+      await playing.start()
       await eventually(() => (playing.progress?.settled ?? 0) > 0, 60_000)
       const restart = async (name: 'broker' | 'ingest' | 'provisioning') => {
         await system.kill(name)

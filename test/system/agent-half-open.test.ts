@@ -1,41 +1,31 @@
 /** What a network does between PUBLISH and PUBACK costs no reading and doubles none. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type BadWire, startBadWire } from '../kit/bad-wire.ts'
 import { eventually } from '../kit/program.ts'
-import { type Fleet, nothingAmiss, outcome, record, startFleet } from '../kit/replayed-fleet.ts'
-import { System } from '../kit/system.ts'
+import { nothingAmiss, outcome, record } from '../kit/replayed-fleet.ts'
+import { startWiredSystem, type WiredSystem } from '../kit/wired-system.ts'
 
 const isLong = process.env.LOTWATCH_TEST_LONG === 'true'
 const times = isLong ? 50 : 1
 const carParks = 4
 
-let wire: BadWire
-let system: System
-let fleet: Fleet | undefined
+let wired: WiredSystem
 
 beforeEach(async () => {
-  wire = await startBadWire()
-  const brokerUrl = `mqtt://127.0.0.1:${wire.port}`
-  system = await System.start({ env: { provisioning: { LOTWATCH_PROVISIONING_BROKER_URL: brokerUrl } } })
-  wire.leadsTo = system.mqttPort
+  wired = await startWiredSystem()
 }, 60_000)
-afterEach(async () => {
-  await fleet?.program?.kill()
-  await wire.stop()
-  await system.stop()
-}, 60_000)
+afterEach(() => wired.stop(), 60_000)
 
 async function play() {
   // Longer than it is played in step with time, however slow the machine is.
-  const recording = record(system.data, 120_000 + 20_000 * times, carParks, 100)
-  fleet = await startFleet(system, recording)
-  await eventually(() => (fleet?.progress?.settled ?? 0) > 0, 60_000)
-  const playing = fleet
+  const recording = record(wired.system.data, 120_000 + 20_000 * times, carParks, 100)
+  const fleet = await wired.prepareFleet(recording, { env: { LOT_AGENT_ACK_TIMEOUT_MS: '1500' } })
+  await fleet.start()
+  await eventually(() => (fleet.progress?.settled ?? 0) > 0, 60_000)
   return {
-    fleet: playing,
+    fleet,
     async outcome() {
-      await playing.hurry()
-      return outcome(system, playing, recording)
+      await fleet.hurry()
+      return outcome(wired.system, fleet, recording)
     },
   }
 }
@@ -43,6 +33,7 @@ async function play() {
 describe('between PUBLISH and PUBACK', () => {
   it('a connection that only looks alive is given up, a cut is made good, and every reading is stored once', async () => {
     const playing = await play()
+    const { wire } = wired
     for (let time = 0; time < times; time++) {
       const [accepted, swallowed] = [wire.accepted, wire.swallowed]
       wire.swallows = true
@@ -58,6 +49,7 @@ describe('between PUBLISH and PUBACK', () => {
 
   it('a wire that acknowledges by itself is caught losing', async () => {
     const playing = await play()
+    const { wire } = wired
     wire.lies = true
     await playing.fleet.acknowledgedMore()
     wire.lies = false
