@@ -96,12 +96,11 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
     credentialFile: config.credentialFile,
     readIdentity: () => identityNow(options),
     createTokens: (identity) => tokensOf(identity, config, { ...parts, log }),
-    createUplink: ({ deviceId, broker, credential }, tokens, onFault) =>
+    createUplink: ({ deviceId, broker }, tokens, onFault) =>
       createUplink({
         ...config,
         deviceId,
         broker,
-        ca: credential.ca,
         tokens,
         clock,
         random,

@@ -128,7 +128,7 @@ async function enrolWith(
     const credential: CredentialFile = {
       ...given,
       private_key_jwk: { ...pending.private_key_jwk, alg: 'ES256' },
-      ...(given.ca === undefined && request.ca !== undefined ? { ca: request.ca } : {}),
+      ...((given.ca ?? given.broker?.ca) === undefined && request.ca !== undefined ? { ca: request.ca } : {}),
     }
     pending = { ...pending, credential }
     writeKept(path, pending)

@@ -9,6 +9,7 @@ export interface Identity {
   readonly deviceId: DeviceId
   /** With the token endpoint to use. */
   readonly credential: CredentialFile
+  /** With the authority that it is believed by. */
   readonly broker: NonNullable<CredentialFile['broker']>
 }
 
@@ -37,8 +38,10 @@ export function identityOf(file: CredentialFile, path: string, overrides: Identi
     })
   }
   const credential = { ...file, token_endpoint: overrides.tokenEndpoint ?? file.token_endpoint }
+  const ca = file.broker.ca ?? file.ca
   const broker = {
     ...file.broker,
+    ...(ca === undefined ? {} : { ca }),
     url: overrides.brokerUrl ?? file.broker.url,
     audience: overrides.tokenAudience ?? file.broker.audience,
   }

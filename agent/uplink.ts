@@ -56,8 +56,6 @@ export interface Uplink {
 export interface UplinkOptions {
   readonly deviceId: DeviceId
   readonly broker: NonNullable<CredentialFile['broker']>
-  /** Certificate authority, PEM; undefined: the system's. */
-  readonly ca: string | undefined
   readonly tokens: TokenSource
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly random: () => number
@@ -278,7 +276,7 @@ function openConnection(
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
-    ...(options.ca === undefined ? {} : { ca: options.ca }),
+    ...(options.broker.ca === undefined ? {} : { ca: options.broker.ca }),
   })
   return new Promise((resolve, reject) => {
     const fail = (failure: ConnectFailure) => {

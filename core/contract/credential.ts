@@ -37,6 +37,11 @@ export const CredentialFile = Type.Object(
             description:
               'in_band only towards a broker known to answer authz-info: elsewhere it would leak the token',
           }),
+          ca: Type.Optional(
+            Type.String({
+              description: 'certificate authority of the broker, PEM; absent: that of all servers',
+            }),
+          ),
         },
         { additionalProperties: false },
       ),

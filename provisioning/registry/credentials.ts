@@ -94,6 +94,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     const named: Client = { ...client, ...known }
     const issued = await issuer.issueCredential(named, { publicKey: key, expiresAtMs })
     const { clientSecret, stored, issuedBy, ends = [] } = issued
+    const authority = options.ca === undefined ? {} : { ca: options.ca }
     const file: CredentialFile = {
       v: 1,
       issuer: issuedBy?.issuer ?? issuer.issuer,
@@ -102,8 +103,11 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
       token_endpoint_auth_method: issuedBy?.authMethod ?? method,
       credentialId: stored.credentialId,
-      ...(client.kind === 'device' ? { deviceId: client.oauthClientId, broker: options.broker } : {}),
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
+      ...(client.kind === 'device'
+        ? { deviceId: client.oauthClientId, broker: { ...options.broker, ...(issuedBy && authority) } }
+        : {}),
+      // An issuer on the internet is not known to our authority.
+      ...(issuedBy === undefined ? authority : {}),
     }
     return { client: named, stored, file, ends }
   }

@@ -83,7 +83,6 @@ const agent = startAgent({
   uplink: createUplink({
     deviceId: parseDeviceId('north-1') as DeviceId,
     broker: { url: options.brokerUrl, audience: 'urn:lotwatch:broker', renewal: 'in_band' },
-    ca: undefined,
     tokens: {
       get: async () => ({ token: 'token', expiresAtMs: 2 ** 40, renewAtMs: 2 ** 40 }),
       invalidate: () => undefined,

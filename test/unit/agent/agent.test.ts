@@ -109,7 +109,6 @@ async function start(sensor: Sensor, parts: Partial<AgentParts> = {}): Promise<A
     uplink: createUplink({
       deviceId,
       broker: { url: broker.url, audience: 'urn:lotwatch:broker', renewal: 'in_band' },
-      ca: undefined,
       tokens,
       clock,
       random: Math.random,

@@ -38,6 +38,16 @@ describe('identity', () => {
     expect(identity.credential.token_endpoint).toBe('https://lots.example/oauth/token')
   })
 
+  it('believes a broker by its own authority where the file names one, else by that of all servers', () => {
+    rewrite((credential) => Object.assign(credential, { ca: 'of all' }))
+    expect(readIdentity(path, overrides).broker.ca).toBe('of all')
+    rewrite((credential) => Object.assign(credential.broker as object, { ca: 'of the broker' }))
+    expect(readIdentity(path, overrides)).toMatchObject({
+      broker: { ca: 'of the broker' },
+      credential: { ca: 'of all' },
+    })
+  })
+
   it('is refused when others can read the file', () => {
     chmodSync(path, 0o640)
     expect(() => readIdentity(path, overrides)).toThrow(/chmod 600/)

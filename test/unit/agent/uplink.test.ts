@@ -33,13 +33,20 @@ afterEach(async () => {
 })
 
 interface Options extends Partial<UplinkOptions> {
+  ca?: string
   brokerUrl?: string
   renewal?: 'in_band' | 'reconnect'
   /** Where in a token's life it is renewed. */
   tokenLuck?: () => number
 }
 
-function start({ brokerUrl, renewal = 'in_band', tokenLuck = () => 0.5, ...options }: Options = {}): Uplink {
+function start({
+  brokerUrl,
+  ca,
+  renewal = 'in_band',
+  tokenLuck = () => 0.5,
+  ...options
+}: Options = {}): Uplink {
   const tokens = createTokenSource({
     credential: {
       issuer: 'https://issuer.example',
@@ -55,8 +62,12 @@ function start({ brokerUrl, renewal = 'in_band', tokenLuck = () => 0.5, ...optio
   })
   uplink = createUplink({
     deviceId,
-    broker: { url: brokerUrl ?? broker.url, audience: 'urn:lotwatch:broker', renewal },
-    ca: undefined,
+    broker: {
+      url: brokerUrl ?? broker.url,
+      audience: 'urn:lotwatch:broker',
+      renewal,
+      ...(ca === undefined ? {} : { ca }),
+    },
     tokens,
     clock: { monotonicMs: () => performance.now() },
     random: Math.random,

@@ -26,7 +26,7 @@ export const operator = { actor: 'operator' } as const
 
 /** With the APIs of Lotwatch in it, which leave one audit entry each. */
 export async function openRegistry(
-  options: { directory?: ClientDirectory; issuer?: Issuer } = {},
+  options: { directory?: ClientDirectory; issuer?: Issuer; ca?: string } = {},
 ): Promise<RegistryKit> {
   const folder = makeDataDir()
   const clock = { nowMs: 1_700_000_000_000 }
@@ -45,7 +45,7 @@ export async function openRegistry(
     randomBytes,
     now,
     broker: brokerOf('mqtts://broker.example:8883'),
-    ca: undefined,
+    ca: options.ca,
     builtInClients: new Set(['operator', 'broker', 'ingest']),
   })
   await registry.apis.ensureBuiltIn()

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Client } from '../../../../core/contract/client.ts'
+import type { Client, IssuedCredential } from '../../../../core/contract/client.ts'
 import { FleetError } from '../../../../core/contract/errors.ts'
-import type { ClientDirectory } from '../../../../provisioning/issuer/issuer.ts'
+import type { ClientDirectory, Issuer } from '../../../../provisioning/issuer/issuer.ts'
+import { createOwnIssuer } from '../../../../provisioning/issuer/own.ts'
 import { openRegistry, operator, type RegistryKit } from '../kit.ts'
 
 const ingest = 'urn:lotwatch:ingest'
@@ -73,6 +75,27 @@ describe('with a hosted issuer', () => {
     expect(credential).toMatchObject({ client_id: 'hosted-d2', deviceId: 'd2' })
     for (const id of ['d1', 'd2'])
       expect(await kit.repository.findClient(id)).toMatchObject({ issuerClientId: `hosted-${id}` })
+  })
+
+  it('a device believes our authority for the broker alone, as the issuer is on the internet', async () => {
+    await kit.close()
+    const own = createOwnIssuer({ issuerUrl: 'https://issuer.example/', hash: kit.hash, randomBytes })
+    const issuedBy = {
+      issuer: 'https://tenant.example/',
+      tokenEndpoint: 'https://tenant.example/oauth/token',
+      authMethod: 'client_secret_post',
+    } as const
+    const issueCredential: Issuer['issueCredential'] = async (...asked) => ({
+      ...(await own.issueCredential(...asked)),
+      issuedBy,
+    })
+    kit = await openRegistry({ issuer: { ...own, issueCredential }, ca: 'our authority' })
+
+    const registered = await kit.registry.devices.register(operator, { deviceId: 'd1' })
+
+    const { credential } = registered as IssuedCredential // one was not declined
+    expect(credential).toMatchObject({ issuer: issuedBy.issuer, broker: { ca: 'our authority' } })
+    expect(credential).not.toHaveProperty('ca')
   })
 
   it('a changed grant, a revoked credential and a retired client are told there', async () => {
