@@ -11,7 +11,7 @@ export interface HttpIngestLink extends IngestLink {
 
 export function createIngestLink(options: {
   url: string
-  ca?: string
+  ca?: string | undefined
   tokens: TokenSource
   connections: number
 }): HttpIngestLink {

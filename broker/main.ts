@@ -5,7 +5,6 @@ import type { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { rootCertificates } from 'node:tls'
 import { Revocations } from '../core/auth/revocations.ts'
 import { createTokenSource } from '../core/auth/token-source.ts'
 import { createVerifier } from '../core/auth/verifier.ts'
@@ -15,7 +14,7 @@ import { audiences } from '../core/contract/principal.ts'
 import { awaitCredentialFile } from '../core/runtime/credential.ts'
 import { createDoor } from '../core/runtime/door.ts'
 import { followFeed } from '../core/runtime/feed.ts'
-import { createApi, createFetch } from '../core/runtime/fetch.ts'
+import { authoritiesOfOthers, createApi, createFetch } from '../core/runtime/fetch.ts'
 import { createServer, listen, refusePlaintextBeyondLoopback } from '../core/runtime/http.ts'
 import { openKeyCache } from '../core/runtime/key-cache.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
@@ -71,10 +70,9 @@ async function start(config: BrokerConfig): Promise<Running> {
     requireTlsUrl(url, { setting, insecure: config.insecure })
   }
   const proxyPeers = parsePeers(config.proxyPeers, 'LOTWATCH_BROKER_PROXY_PEERS')
-  const ca: { ca?: string } = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
-  const fetch = createFetch(ca)
-  // Issuers of others, and nobody else: their certificates are by authorities that everybody knows.
-  const fetchOthers = ca.ca === undefined ? fetch : createFetch({ ca: [...rootCertificates, ca.ca] })
+  const ca = config.caFile === undefined ? undefined : readFileSync(config.caFile, 'utf8')
+  const fetch = createFetch({ ca })
+  const fetchOthers = createFetch({ ca: authoritiesOfOthers(ca) })
   const ownOrigin = new URL(config.issuerUrl).origin
 
   const verifier = createVerifier({
@@ -122,7 +120,7 @@ async function start(config: BrokerConfig): Promise<Running> {
   const barred = new BarredDevices()
   const ingest = createIngestLink({
     url: config.ingestUrl,
-    ...ca,
+    ca,
     tokens: tokensFor(audiences.ingest),
     connections: config.batchesInFlightMax,
   })

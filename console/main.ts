@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { createTokenSource } from '../core/auth/token-source.ts'
 import { audiences } from '../core/contract/principal.ts'
 import { awaitCredentialFile } from '../core/runtime/credential.ts'
-import { createFetch } from '../core/runtime/fetch.ts'
+import { authoritiesOfOthers, createFetch } from '../core/runtime/fetch.ts'
 import { createServer, listen } from '../core/runtime/http.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog } from '../core/runtime/log.ts'
@@ -44,7 +44,8 @@ async function start(config: ConsoleConfig): Promise<Running> {
       : [[config.oidcIssuer, 'LOTWATCH_CONSOLE_OIDC_ISSUER'] as const]),
   ] as const)
     requireTlsUrl(url, { setting, insecure: config.insecure })
-  const fetch = createFetch(config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') })
+  const ca = config.caFile === undefined ? undefined : readFileSync(config.caFile, 'utf8')
+  const fetch = createFetch({ ca })
   const isSecure = config.tls !== undefined || config.publicUrl?.startsWith('https:') === true
   const urls = { provisioning: config.provisioningUrl, ingest: config.ingestUrl, broker: config.brokerUrl }
 
@@ -96,7 +97,7 @@ async function start(config: ConsoleConfig): Promise<Running> {
             lotsClaim: config.oidcLotsClaim,
             roleDefault: config.oidcRoleDefault,
             redirectUri: `${ownUrl}/sign-in/return`,
-            fetch,
+            fetch: createFetch({ ca: authoritiesOfOthers(ca) }),
             nowMs: monotonic,
           }),
     relay: createRelay({

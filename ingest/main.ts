@@ -12,7 +12,7 @@ import { audiences, type Principal } from '../core/contract/principal.ts'
 import { awaitCredentialFile, readCredentialFile } from '../core/runtime/credential.ts'
 import { createDoor } from '../core/runtime/door.ts'
 import { followFeed } from '../core/runtime/feed.ts'
-import { createApi, createFetch } from '../core/runtime/fetch.ts'
+import { authoritiesOfOthers, createApi, createFetch } from '../core/runtime/fetch.ts'
 import { createServer, listen } from '../core/runtime/http.ts'
 import { loadSettingsSource, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog } from '../core/runtime/log.ts'
@@ -80,10 +80,13 @@ async function start(config: IngestConfig): Promise<Running> {
   ] as const) {
     requireTlsUrl(url, { setting, insecure: config.insecure })
   }
-  const ca = config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, 'utf8') }
-  const fetch = createFetch(ca)
-  const archive = openArchive(config, fetch)
-  const store = await openStore(config, { ...ca, fetch, archive })
+  const ca = config.caFile === undefined ? undefined : readFileSync(config.caFile, 'utf8')
+  const fetch = createFetch({ ca })
+  // An archive and InfluxDB may be anybody's.
+  const caOfOthers = authoritiesOfOthers(ca)
+  const fetchOthers = createFetch({ ca: caOfOthers })
+  const archive = openArchive(config, fetchOthers)
+  const store = await openStore(config, { ca: caOfOthers, fetch: fetchOthers, archive })
   const state = await store.load()
   const ledger = await loadLedger(store, state, config)
   const newest = new Newest({ store, ledger })
@@ -290,7 +293,14 @@ async function start(config: IngestConfig): Promise<Running> {
 
 async function openStore(
   config: IngestConfig,
-  { archive, ...trust }: { ca?: string; fetch: Fetch; archive: Archive | undefined },
+  {
+    archive,
+    ...trust
+  }: {
+    ca: readonly string[] | undefined
+    fetch: Fetch
+    archive: Archive | undefined
+  },
 ): Promise<Store> {
   switch (config.store) {
     case 'duckdb': {

@@ -1,5 +1,6 @@
 /** HTTP for programs: `fetch` with a private certificate authority, JSON calls with a bearer token, and server-sent events that come back. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { rootCertificates } from 'node:tls'
 import { createParser } from 'eventsource-parser'
 import { Agent, fetch as undiciFetch } from 'undici'
 import type { TokenSource } from '../auth/token-source.ts'
@@ -7,8 +8,16 @@ import type { Fetch } from '../auth/verifier.ts'
 import { type ErrorCode, errorCodes, FleetError } from '../contract/errors.ts'
 import { createBackoff } from './backoff.ts'
 
+/**
+ * Whom servers of others are believed by: authorities that everybody knows, and our own. Ours are believed by that alone.
+ * @returns undefined without an authority of our own: the system's
+ */
+export function authoritiesOfOthers(ca: string | undefined): readonly string[] | undefined {
+  return ca === undefined ? undefined : [...rootCertificates, ca]
+}
+
 /** @param ca the authorities that are trusted, PEM; absent: the system's */
-export function createFetch(options: { ca?: string | readonly string[] } = {}): Fetch {
+export function createFetch(options: { ca?: string | readonly string[] | undefined } = {}): Fetch {
   const dispatcher = new Agent({
     keepAliveTimeout: 30_000,
     ...(options.ca === undefined ? {} : { connect: { ca: [options.ca].flat() } }),

@@ -20,8 +20,8 @@ export interface InfluxOptions {
   /** Of version 1, when it asks who is there: the token is the password then. */
   readonly username?: string | undefined
   readonly token?: string | undefined
-  /** Authority to trust, PEM; absent: the system's. `fetch` has to trust it, too. */
-  readonly ca?: string | undefined
+  /** Authorities to trust, PEM; absent: the system's. `fetch` has to trust them, too. */
+  readonly ca?: readonly string[] | undefined
   readonly fetch: Fetch
   /** How long a write may be silent, and a question take that no client is waiting for. */
   readonly timeoutMs: number

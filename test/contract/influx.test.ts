@@ -206,7 +206,7 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     const tls = await startInfluxProxy(influx.url, { cert: read('influxdb.pem'), key: read('influxdb.key') })
     const options = { ...influxOptions(tls.url, database), quarantinePerDeviceMax: 1 }
 
-    const trusting = await openInflux({ ...options, ca, fetch: createFetch({ ca }) })
+    const trusting = await openInflux({ ...options, ca: [ca], fetch: createFetch({ ca }) })
     await trusting.commit(batch([reading(1, 5)], 1))
     // Trusted for questions, but not for lines.
     const wary = await openInflux({ ...options, fetch: createFetch({ ca }) })

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { inspect } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { initTls, parseServerName } from '../../../../cli/tls.ts'
@@ -11,6 +12,7 @@ import { createTokenSource } from '../../../../core/auth/token-source.ts'
 import { readCredentialFile } from '../../../../core/runtime/credential.ts'
 import {
   type Api,
+  authoritiesOfOthers,
   createApi,
   createFetch,
   type EventStream,
@@ -426,5 +428,12 @@ describe('over TLS', () => {
       'refused',
     ])
     expect(await statusOf(other, file('one', 'ca.pem'))).toBe('refused')
+  })
+
+  it('servers of others are believed by what everybody knows and by ours', () => {
+    expect(authoritiesOfOthers(undefined)).toBeUndefined()
+    const authorities = authoritiesOfOthers('ours')
+    expect(authorities).toContain('ours')
+    expect(authorities).toEqual(expect.arrayContaining([...rootCertificates]))
   })
 })
