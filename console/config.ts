@@ -25,7 +25,8 @@ export const consoleSettings = Type.Object({
   caFile: Type.Optional(
     Type.String({
       minLength: 1,
-      description: 'certificate authority of the programs it calls, PEM; absent: the system’s',
+      description:
+        'certificate authority of our programs that it calls, PEM; absent: the system’s. Servers of others are believed by public ones, too',
     }),
   ),
   credentialFile: Type.Optional(

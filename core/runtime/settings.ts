@@ -35,7 +35,9 @@ export const serverSettings = (port: number) => ({
 
 /** Of every program that believes an issuer and follows provisioning's feed. */
 export const followerSettings = {
-  caFile: PemFile('certificate authority of our programs that it calls, PEM; absent: the system’s. Servers of others are believed by public ones, too'),
+  caFile: PemFile(
+    'certificate authority of our programs that it calls, PEM; absent: the system’s. Servers of others are believed by public ones, too',
+  ),
   issuerUrl: Type.String({
     default: 'http://127.0.0.1:8081',
     description: 'whose access tokens are believed, exactly as in iss',
