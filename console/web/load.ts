@@ -1,7 +1,8 @@
 /** Hooks that load and reload what a page shows, and let people change it. */
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { Problem } from './api.ts'
 import { useApp } from './app-state.ts'
+import { oneAtATime } from './one-at-a-time.ts'
 
 export interface Loaded<T> {
   /** The newest there is; stays while it is loaded anew, and when that fails. */
@@ -10,7 +11,10 @@ export interface Loaded<T> {
   readonly isLoading: boolean
   /** When the value came, Unix milliseconds. */
   readonly atMs: number | undefined
+  /** At once; what was under way is given up. */
   reload(): Promise<void>
+  /** After what is under way: for news that come faster than answers. */
+  refresh(): Promise<void>
 }
 
 /**
@@ -22,7 +26,7 @@ export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
   options: { everyMs?: number } = {},
 ): Loaded<T> {
-  const [state, setState] = useState<Omit<Loaded<T>, 'reload'>>({
+  const [state, setState] = useState<Omit<Loaded<T>, 'reload' | 'refresh'>>({
     value: undefined,
     problem: undefined,
     isLoading: key !== undefined,
@@ -64,7 +68,8 @@ export function useLoad<T>(
     }, everyMs)
     return () => clearInterval(timer)
   }, [key, everyMs, reload])
-  return { ...state, reload }
+  const refresh = useMemo(() => oneAtATime(reload), [reload])
+  return { ...state, reload, refresh }
 }
 
 export interface Doing {

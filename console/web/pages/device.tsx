@@ -35,7 +35,7 @@ export function DevicePage() {
     },
     { everyMs: 5000 },
   )
-  useLive(device.value === undefined ? undefined : { device: deviceId }, () => void live.reload())
+  useLive(device.value === undefined ? undefined : { device: deviceId }, () => void live.refresh())
   const [asked, setAsked] = useState<Asked>()
   const nowMs = useNow(2000)
   const close = () => {

@@ -21,6 +21,8 @@ import { spanOf } from '../ranges.ts'
 import { ago, counted, number, parseTime } from '../words.ts'
 
 const weeks = 4
+/** Charts are drawn anew at most so often, whatever comes in. */
+const seriesEveryMs = 5000
 const nothing: readonly ProfileRow[] = []
 const nothingYet = { taken: undefined, flows: undefined, completeness: [] }
 
@@ -67,8 +69,9 @@ export function LotPage() {
   )
   const week = history.value?.rows ?? nothing
   useLive(hasLot ? { lot: lotId } : undefined, () => {
-    void head.reload()
-    if (/^-[0-9]+h$/.test(span.value)) void series.reload()
+    void head.refresh()
+    if (/^-[0-9]+h$/.test(span.value) && Date.now() - (series.atMs ?? 0) > seriesEveryMs)
+      void series.refresh()
   })
   const nowMs = useNow()
   const { lot, latest } = head.value ?? {}

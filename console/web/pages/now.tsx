@@ -29,7 +29,7 @@ export function NowPage() {
   const [order, setOrder] = useState<'name' | 'full'>('name')
   const rows = latest.value?.rows ?? []
   const isSmall = latest.value !== undefined && rows.length <= liveLotsMax
-  useLive(isSmall ? {} : undefined, () => void latest.reload())
+  useLive(isSmall ? {} : undefined, () => void latest.refresh())
   const shown = useMemo(() => chosen(rows, search, order), [rows, search, order])
   const lots = shown.map(({ lotId }) => lotId)
   const history = useLoad(
