@@ -8,23 +8,14 @@ export default defineConfig({
     },
   ],
   test: {
-    projects: [
-      // They touch nothing that is everybody's, and share what they import: that takes longer than they do.
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false } },
-      {
-        extends: true,
-        test: {
-          name: 'whole',
-          include: ['test/**/*.test.ts'],
-          // Emulated, it takes minutes: `npm run test:arm`.
-          exclude: [
-            ...configDefaults.exclude,
-            'test/unit/**',
-            ...(process.env.LOTWATCH_TEST_ARM === 'true' ? [] : ['test/arm/**']),
-          ],
-        },
-      },
+    include: ['test/**/*.test.ts'],
+    // Emulated, it takes minutes: `npm run test:arm`.
+    exclude: [
+      ...configDefaults.exclude,
+      ...(process.env.LOTWATCH_TEST_ARM === 'true' ? [] : ['test/arm/**']),
     ],
+    // Files share what they import, which takes most of them longer than a start: nothing in it is changed by anybody.
+    isolate: false,
     globalSetup: ['test/kit/build.ts'],
     reporters: ['default', './test/kit/summary-reporter.ts'],
     testTimeout: 20_000,

@@ -8,7 +8,7 @@ import { audiences } from '../../core/contract/principal.ts'
 import type { ReadingRow } from '../../core/contract/query.ts'
 import { readCredentialFile } from '../../core/runtime/credential.ts'
 import { type Api, createApi, createFetch } from '../../core/runtime/fetch.ts'
-import { freePort, makeDataDir, type Program, startProgram } from './program.ts'
+import { eventually, freePort, makeDataDir, type Program, startProgram } from './program.ts'
 
 export type ServiceName = 'provisioning' | 'ingest' | 'broker'
 
@@ -80,6 +80,9 @@ export class System {
     }
     const system = new System(options, ports)
     await Promise.all([system.restart('provisioning'), system.restart('ingest'), system.restart('broker')])
+    // They are up in any order, and until they have heard of each other devices are told to come back.
+    for (const url of [system.ingestUrl, system.brokerUrl])
+      await eventually(async () => (await fetch(`${url}/readyz`)).ok, 20_000)
     const { operator } = system
     const api = (baseUrl: string, audience: string) =>
       createApi({
