@@ -174,7 +174,7 @@ describe('the console', () => {
         return done
       }
       await store(['unseen', 'seen'])
-      while (!heard.includes('"seen"')) await hear()
+      while (!heard.includes('"seen"')) if (await hear()) throw new Error(`the stream has ended: ${heard}`)
       expect(heard).not.toContain('unseen')
       await as('admin').json('PUT', '/api/accounts/some-guest', { role: 'analyst', lots: ['unseen'] })
       // Nobody else ends it.
