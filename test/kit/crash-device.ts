@@ -115,7 +115,8 @@ const agent = startAgent({
   sync: timeAssumed,
   random: Math.random,
   log,
-  limits: { windowMessages: 20, bytesMax: 2 ** 30, whenFull: 'stop' },
+  // The sensor waits at half of it: what is queued is checked at each start, and does not grow from life to life.
+  limits: { windowMessages: 20, bytesMax: 16 * 1024 * 1024, whenFull: 'stop' },
   flushReadings: 64,
   flushEveryMs: 0,
 })
