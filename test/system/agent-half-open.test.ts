@@ -35,6 +35,9 @@ describe('between PUBLISH and PUBACK', () => {
     const playing = await play()
     const { wire } = wired
     for (let time = 0; time < times; time++) {
+      // Who is still on the way back from a cut would count as one that came anew.
+      await playing.fleet.acknowledgedMore()
+      await eventually(() => playing.fleet.progress?.connected === carParks, 30_000)
       const [accepted, swallowed] = [wire.accepted, wire.swallowed]
       wire.swallows = true
       // Each device comes anew, by itself.
