@@ -39,7 +39,7 @@ export interface EnrolmentRequest {
   readonly key?: string
   readonly deviceId?: string
   readonly name?: string
-  /** The credential whose key proves who asks. */
+  /** The credential whose key or secret proves who asks. */
   readonly previous?: CredentialFile
 }
 
@@ -236,6 +236,7 @@ async function bodyOf(
   const { key, deviceId, name, previous } = request
   const publicKey = publicHalf(jwk)
   const sign = (by: JWK, claims: Record<string, string>) => proofBy(by, { issuer, nowMs, claims })
+  const old = previous === undefined ? {} : await proofOfOld(previous, { publicKey, issuer, sign })
   const board = {
     ...(boot.serial === undefined ? {} : { serial: boot.serial }),
     ...(boot.bootId === undefined ? {} : { bootId: boot.bootId }),
@@ -247,16 +248,32 @@ async function bodyOf(
     ...(deviceId === undefined ? {} : { deviceId }),
     ...(name === undefined ? {} : { name }),
     ...(Object.keys(board).length === 0 ? {} : { board }),
-    ...(previous?.private_key_jwk === undefined
-      ? {}
-      : {
-          previous: await sign(previous.private_key_jwk, {
-            iss: previous.client_id,
-            sub: previous.client_id,
-            jkt: await calculateJwkThumbprint(publicKey),
-          }),
-        }),
+    ...old,
   }
+}
+
+/** @throws FleetError `request.invalid` where it is no business of whoever is asked */
+async function proofOfOld(
+  previous: CredentialFile,
+  {
+    publicKey,
+    issuer,
+    sign,
+  }: {
+    publicKey: DevicePublicKey
+    issuer: string
+    sign: (by: JWK, claims: Record<string, string>) => Promise<string>
+  },
+): Promise<Pick<EnrolRequest, 'previous' | 'deviceId' | 'secret'>> {
+  const { client_id: deviceId, client_secret: secret, private_key_jwk: key } = previous
+  if (key !== undefined) {
+    const claims = { iss: deviceId, sub: deviceId, jkt: await calculateJwkThumbprint(publicKey) }
+    return { previous: await sign(key, claims) }
+  }
+  // A proof is of use to its audience alone; a secret would be to anybody.
+  if (previous.issuer !== issuer)
+    throw new FleetError('request.invalid', `the secret of this device is for ${previous.issuer} alone`)
+  return { deviceId, ...(secret === undefined ? {} : { secret }) }
 }
 
 async function proofBy(

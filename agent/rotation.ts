@@ -1,6 +1,6 @@
 /**
- * A new key for this device, because an operator said so: made here, registered on proof of the old one, tried, and only
- * then put in its place. The old one goes on for a while on the other side, and for good when the new one is no good.
+ * A new key for this device, because an operator said so: made here, registered on proof of the old one, or by the client
+ * secret it takes the place of, tried, and only then put in its place. The old one goes on for a while on the other side, and for good when the new one is no good.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CredentialFile } from '../core/contract/credential.ts'
@@ -27,11 +27,6 @@ export function rotateCredential(
   const { clock, log } = parts
   if (identity === undefined) throw new FleetError('credential.invalid', 'the device has no credential')
   const { credential } = identity
-  if (credential.private_key_jwk === undefined)
-    throw new FleetError(
-      'credential.invalid',
-      'the device has a secret and no key to prove who asks: enrol it again with a key for it',
-    )
   return enrol(
     {
       url: credential.issuer,

@@ -1,21 +1,29 @@
 /**
  * The proofs of `POST /v1/enrol`: that a board holds the private half of the key it brings, and, of a device that enrols
- * again, that it still holds the old one. Each is a JWS that counts once.
+ * again, that it still holds the old one. Each is a JWS that counts once. A device with a client secret shows that.
  */
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, decodeJwt, importJWK, type JWK, type JWTPayload, jwtVerify } from 'jose'
 import type { EnrolRequest } from '../core/contract/enrolment.ts'
-import type { RegistryRepository, StoredKey } from './repository/repository.ts'
+import { findCredential, type SecretHasher } from './oauth/secret.ts'
+import type {
+  RegistryRepository,
+  StoredCredential,
+  StoredKey,
+  StoredSecret,
+} from './repository/repository.ts'
 
 export interface EnrolProofs {
   /** @returns undefined when the proof does not hold */
   ofNewKey(request: Pick<EnrolRequest, 'publicKey' | 'proof'>): Promise<NewKeyProof | undefined>
   /** @returns undefined when nobody proved to have an old key, for this new one */
-  ofOldKey(previous: string, newThumbprint: string): Promise<OldKeyProof | undefined>
+  ofOldKey(previous: string, newThumbprint: string): Promise<OldProof | undefined>
+  /** @returns undefined when it is no secret of that device */
+  ofSecret(deviceId: string, secret: string): Promise<OldProof | undefined>
 }
 
-/** Held when it was looked at: whether the key still counts is to be asked where that cannot change any more. */
-export interface OldKeyProof {
+/** Held when it was looked at: whether the credential still counts is to be asked where that cannot change any more. */
+export interface OldProof {
   readonly deviceId: string
   readonly credentialId: string
 }
@@ -36,10 +44,13 @@ export function createEnrolProofs(options: {
   repository: Pick<RegistryRepository, 'findAccess' | 'useOnce'>
   /** What a proof is meant for. */
   issuer: string
+  /** Keyed hash of a client secret. */
+  hash: SecretHasher
   /** Wall clock, Unix milliseconds. */
   now: () => number
 }): EnrolProofs {
   const { repository, issuer, now } = options
+  const isUsable = ({ expiresAtMs }: StoredCredential) => expiresAtMs === null || expiresAtMs > now()
 
   async function verified(
     jws: string,
@@ -82,7 +93,7 @@ export function createEnrolProofs(options: {
       if (deviceId === undefined) return undefined
       const access = await repository.findAccess(deviceId)
       const keys = (access?.credentials ?? []).filter(
-        (one): one is StoredKey => one.of === 'key' && (one.expiresAtMs === null || one.expiresAtMs > now()),
+        (one): one is StoredKey => one.of === 'key' && isUsable(one),
       )
       for (const { publicKey, thumbprint, credentialId } of keys) {
         const payload = await verified(previous, publicKey, { issuer: deviceId, subject: deviceId })
@@ -90,6 +101,15 @@ export function createEnrolProofs(options: {
         return (await isFirst(payload, thumbprint)) ? { deviceId, credentialId } : undefined
       }
       return undefined
+    },
+    async ofSecret(deviceId, secret) {
+      const access = await repository.findAccess(deviceId)
+      const secrets = (access?.credentials ?? []).filter(
+        (one): one is StoredSecret => one.of === 'secret' && isUsable(one),
+      )
+      const found = findCredential(secrets, options.hash(secret))
+      if (found === undefined || access?.deviceState === undefined) return undefined
+      return { deviceId, credentialId: found.credentialId }
     },
   }
 }

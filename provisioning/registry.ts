@@ -59,7 +59,7 @@ export function createRegistry(options: RegistryOptions): Registry {
   const changes = createChanges(repository, options.pepper)
   const credentials = createCredentials({ ...options, changes })
   const { now, randomBytes, hash } = options
-  const proofs = createEnrolProofs({ repository, issuer: options.issuer.issuer, now })
+  const proofs = createEnrolProofs({ repository, issuer: options.issuer.issuer, hash, now })
   const made = {
     now,
     hash,

@@ -72,11 +72,8 @@ async function credentialOf(
     )
     return present
   }
-  if (flags.again === true && present?.private_key_jwk === undefined)
-    throw new FleetError(
-      'request.invalid',
-      '--again needs the key of this device to prove who asks; use --key',
-    )
+  if (flags.again === true && present === undefined)
+    throw new FleetError('request.invalid', '--again needs the credential of this device; use --key')
   const where = url ?? file?.url ?? (flags.again === true ? present?.issuer : undefined)
   if (where === undefined) throw new FleetError('request.invalid', 'no URL: lot-agent enrol URL --key KEY')
   // It would go on as the device it was, and holds the outbox.

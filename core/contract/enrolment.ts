@@ -75,7 +75,7 @@ export type DevicePublicKey = Static<typeof DevicePublicKey>
 
 /**
  * `POST /v1/enrol`, by a device that has no token. One of: an enrolment `key`; `previous`, the proof of the old key;
- * neither, with a `deviceId` whose window an operator has opened.
+ * `secret`, the client secret that it has; none of them, with a `deviceId` whose window an operator has opened.
  * Asking again with the same public key gives the same answer: the answer to the first may have been lost.
  */
 export const EnrolRequest = Type.Object(
@@ -96,6 +96,8 @@ export const EnrolRequest = Type.Object(
      * `jkt`, the RFC 7638 thumbprint of the new key.
      */
     previous: Type.Optional(Type.String({ maxLength: 2048 })),
+    /** The client secret of `deviceId`, which gets a key instead. */
+    secret: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
   },
   { additionalProperties: false },
 )

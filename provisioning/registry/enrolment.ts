@@ -1,5 +1,5 @@
 /**
- * How a board becomes a device: by an enrolment key, by proof of its old key, or in a window that an operator opened.
+ * How a board becomes a device: by an enrolment key, by its old key or client secret, or in a window that an operator opened.
  * The key pair is made on the board; what it gets is a credential file without the private half. Denied by default, and
  * a board that is refused is not told why: the log is.
  */
@@ -15,7 +15,7 @@ import { FleetError } from '../../core/contract/errors.ts'
 import { fingerprintOf } from '../../core/contract/fingerprint.ts'
 import type { Device } from '../../core/contract/registry.ts'
 import { nextState } from '../device.ts'
-import type { EnrolProofs, OldKeyProof } from '../enrol-proof.ts'
+import type { EnrolProofs, OldProof } from '../enrol-proof.ts'
 import { keyFault, windowVerdict } from '../enrolment.ts'
 import { assign } from '../lots.ts'
 import type { Change, Decision, RegistryRepository, RegistryView } from '../repository/repository.ts'
@@ -64,7 +64,7 @@ interface Grounds {
   readonly deviceId: string
   readonly enrolKey?: EnrolKey
   /** Old credentials: of a device that proved it has one they end after a grace, all others are void. */
-  readonly hasOldKey?: boolean
+  readonly hasOld?: boolean
   readonly isPending: boolean
 }
 
@@ -74,15 +74,15 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
   async function groundsOf(
     view: RegistryView,
     request: EnrolRequest,
-    previous: OldKeyProof | undefined,
+    previous: OldProof | undefined,
   ): Promise<Grounds> {
-    if (request.previous !== undefined) {
-      if (previous === undefined) throw refused('the proof of the old key does not hold')
+    if (request.previous !== undefined || request.secret !== undefined) {
+      if (previous === undefined) throw refused('the proof of the old credential does not hold')
       const { deviceId, credentialId } = previous
       const held = await view.credentialsOf(deviceId)
       if (!held.some((one) => one.credentialId === credentialId && isLive(one, now())))
-        throw refused('the old key was revoked, or has expired')
-      return { deviceId, hasOldKey: true, isPending: false }
+        throw refused('the old credential was revoked, or has expired')
+      return { deviceId, hasOld: true, isPending: false }
     }
     if (request.key !== undefined) return groundsByKey(view, request, request.key)
     if (request.deviceId === undefined) throw refused('there is no key, no old key and no device')
@@ -92,6 +92,13 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
     if (verdict === 'other_board') throw refused('the window is open for another board')
     if (verdict === 'ask') await refuseCrowd(view, request.deviceId)
     return { deviceId: request.deviceId, isPending: verdict === 'ask' }
+  }
+
+  async function provedBy(request: EnrolRequest, thumbprint: string): Promise<OldProof | undefined> {
+    const { previous, secret, deviceId } = request
+    if (previous !== undefined) return proofs.ofOldKey(previous, thumbprint)
+    if (secret === undefined || deviceId === undefined) return undefined
+    return proofs.ofSecret(deviceId, secret)
   }
 
   async function groundsByKey(view: RegistryView, request: EnrolRequest, key: string): Promise<Grounds> {
@@ -117,7 +124,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
     view: RegistryView,
     actor: string,
     enrolment: Pick<Enrolment, 'deviceId' | 'publicKey' | 'board' | 'name'>,
-    grounds: Pick<Grounds, 'enrolKey' | 'hasOldKey'>,
+    grounds: Pick<Grounds, 'enrolKey' | 'hasOld'>,
   ): Promise<{ changes: Change[]; answer: EnrolAnswer }> {
     const { deviceId, publicKey, board, name = deviceId } = enrolment
     const { enrolKey } = grounds
@@ -157,7 +164,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
       device,
       assignments,
       newCredential: { ...stored, oauthClientId: deviceId },
-      ...(grounds.hasOldKey === true
+      ...(grounds.hasOld === true
         ? {
             credentialsExpire: {
               credentialIds: old.map(({ credentialId }) => credentialId),
@@ -195,7 +202,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
     view: RegistryView,
     request: EnrolRequest,
     thumbprint: string,
-    previous: OldKeyProof | undefined,
+    previous: OldProof | undefined,
   ): Promise<Decision<EnrolAnswer>> {
     const known = await view.findEnrolmentByKey(thumbprint)
     const again = known === undefined ? undefined : await answerAgain(view, known, thumbprint)
@@ -293,8 +300,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
       const proof = await proofs.ofNewKey(request)
       if (proof === undefined) throw refused('the proof of the new key does not hold')
       const { thumbprint } = proof
-      const previous =
-        request.previous === undefined ? undefined : await proofs.ofOldKey(request.previous, thumbprint)
+      const previous = await provedBy(request, thumbprint)
       // As things are now: who has no ground at all is turned away before anything is written.
       if ((await repository.findEnrolmentByKey(thumbprint)) === undefined)
         await groundsOf(repository, request, previous)

@@ -54,7 +54,7 @@ export function registerEnrolmentRoutes(
       bodyLimit: 16 * 1024,
       schema: {
         tags,
-        summary: 'Become a device: by an enrolment key, by proof of an old key, or in an open window',
+        summary: 'Become a device: by an enrolment key, by an old key or client secret, or in an open window',
         description:
           'No token is asked for; the request is proved by the key it brings. Asking again with the same key gives the same answer.',
         body: EnrolRequest,

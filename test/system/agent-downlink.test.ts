@@ -205,14 +205,24 @@ describe('a rotation', options, () => {
     expect((await rotate()).credentialId).not.toBe(done.credentialId)
   })
 
-  it('is not begun by a device that has a secret', async () => {
+  it('gives a device that has a secret a key, which it shows to its own issuer alone', async () => {
     const { credential: secret } = await system.register('south-1')
     await agent?.kill()
     writeKept(credentialFile, secret)
+    const elsewhere = { ...secret, issuer: 'https://elsewhere.example' }
+    const request = { url: system.issuer, insecure: false, previous: elsewhere }
+    const asked = enrol(request, parts(), { signal: new AbortController().signal, tell: () => undefined })
+    await expect(asked).rejects.toThrow('elsewhere.example alone')
+
     deviceId = 'south-1'
     await startAgent(join(board.path, 'outbox-of-south-1'))
     const { state, reply } = await answered(await command({ name: 'rotate' }))
-    expect(state).toBe('failed')
-    expect(reply).toMatchObject({ error: expect.stringContaining('secret') })
+    expect({ state, reply }).toEqual({
+      state: 'succeeded',
+      reply: { result: { credentialId: credential().credentialId } },
+    })
+    expect(credential()).toMatchObject({ deviceId, token_endpoint_auth_method: 'private_key_jwt' })
+    expect(credential().client_secret).toBeUndefined()
+    await system.deviceToken(credential())
   })
 })

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { Agent, fetch as fetchFrom } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { CredentialRecord } from '../../core/contract/client.ts'
+import type { CredentialRecord, IssuedCredential } from '../../core/contract/client.ts'
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import type { Alarm } from '../../core/contract/downlink.ts'
 import type { EnrolAnswer, EnrolKey, Enrolment, IssuedEnrolKey } from '../../core/contract/enrolment.ts'
@@ -273,6 +273,39 @@ describe('a device that is there', () => {
     expect(await board.canAuthenticate(file)).toBe(true)
     const { credentials } = await get<Shown>(`/v1/devices/${deviceId}`)
     expect(credentials.map(({ expiresAtMs }) => expiresAtMs !== null)).toEqual([true, false])
+  })
+
+  it('gets a key for its client secret, which then lasts for a grace', async () => {
+    const { credential } = await post<IssuedCredential>('/v1/devices', { deviceId: 'secretive' })
+    const board = await Board.make()
+
+    const next = fileOf(await board.enrol({ deviceId: 'secretive', secret: credential.client_secret }))
+
+    expect(next).toMatchObject({ deviceId: 'secretive', token_endpoint_auth_method: 'private_key_jwt' })
+    expect(await board.canAuthenticate(next)).toBe(true)
+    await tokensOf(credential, audiences.broker).get()
+    const { credentials } = await get<Shown>('/v1/devices/secretive')
+    expect(credentials.map(({ expiresAtMs }) => expiresAtMs !== null)).toEqual([true, false])
+  })
+
+  it('gets none for a secret that is not its own, is of no device, or was revoked', async () => {
+    const [own, other] = await Promise.all(
+      ['secretive-2', 'secretive-3'].map((deviceId) => post<IssuedCredential>('/v1/devices', { deviceId })),
+    )
+    const shop = { oauthClientId: 'shop', kind: 'service', grants: [] }
+    const client = await post<IssuedCredential>('/v1/clients', shop)
+    const tries = [
+      { deviceId: 'secretive-2', secret: other?.credential.client_secret },
+      { deviceId: 'secretive-2', secret: 'guessed' },
+      { deviceId: 'shop', secret: client.credential.client_secret },
+      { secret: own?.credential.client_secret },
+    ]
+    for (const body of tries) expect(await (await Board.make()).enrol(body)).toEqual(refusal)
+    await provisioning.operator.json(`/v1/devices/secretive-2/credentials/${own?.credential.credentialId}`, {
+      method: 'DELETE',
+    })
+    const revoked = { deviceId: 'secretive-2', secret: own?.credential.client_secret }
+    expect(await (await Board.make()).enrol(revoked)).toEqual(refusal)
   })
 
   it('does not enrol again on a proof for another new key, or by a key that is not its own', async () => {
