@@ -72,11 +72,11 @@ export function windowsOf(
 }
 
 function runsOf(edges: readonly number[]): WindowRun[] {
-  const runs: WindowRun[] = []
+  const runs: { -readonly [Key in keyof WindowRun]: WindowRun[Key] }[] = []
   for (const [index, fromMs] of edges.slice(0, -1).entries()) {
     const stepMs = (edges[index + 1] ?? fromMs) - fromMs
     const run = runs.at(-1)
-    if (run !== undefined && run.stepMs === stepMs) runs[runs.length - 1] = { ...run, count: run.count + 1 }
+    if (run !== undefined && run.stepMs === stepMs) run.count++
     else runs.push({ index, fromMs, stepMs, count: 1 })
   }
   return runs

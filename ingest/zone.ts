@@ -6,6 +6,7 @@ import { Temporal } from 'temporal-polyfill'
 import { FleetError } from '../core/contract/errors.ts'
 
 const minuteMs = 60_000
+const dayMs = 24 * 3600_000
 /** Stretches of time that a zone remembers: as many as it changes its clocks in thirty years, mostly. */
 const stretchesMax = 64
 
@@ -14,6 +15,8 @@ interface Stretch {
   readonly fromMs: number
   readonly toMs: number
   readonly offsetMs: number
+  /** As it is written: `+02:00`. */
+  readonly offset: string
 }
 
 export type CalendarUnit = 'd' | 'w'
@@ -25,7 +28,10 @@ export const unitMs = { m: minuteMs, h: 60 * minuteMs } as const
 export class Zone {
   readonly id: string
   readonly #stretches: Stretch[] = []
-  #latest: Stretch = { fromMs: 0, toMs: 0, offsetMs: 0 }
+  #latest: Stretch = { fromMs: 0, toMs: 0, offsetMs: 0, offset: '' }
+  /** The local day that was written last, and how. */
+  #day = Number.NaN
+  #date = ''
 
   /** @throws FleetError `request.invalid` for a zone nobody knows */
   constructor(id: string) {
@@ -39,11 +45,20 @@ export class Zone {
 
   /** RFC 3339 with the offset in force, milliseconds only where there are any. */
   format(atMs: number): string {
-    const offsetMs = this.#offsetMs(atMs)
-    const local = new Date(atMs + offsetMs).toISOString()
-    const minutes = Math.abs(offsetMs) / minuteMs
-    const offset = `${offsetMs < 0 ? '-' : '+'}${twoDigits(Math.floor(minutes / 60))}:${twoDigits(minutes % 60)}`
-    return `${local.slice(0, local.endsWith('.000Z') ? 19 : 23)}${offset}`
+    const { offsetMs, offset } = this.#stretchOf(atMs)
+    const localMs = Math.trunc(atMs + offsetMs)
+    const day = Math.floor(localMs / dayMs)
+    // A date is written once for all times of its day: an answer has thousands of them.
+    if (day !== this.#day) {
+      this.#day = day
+      this.#date = new Date(day * dayMs).toISOString().slice(0, -'00:00:00.000Z'.length)
+    }
+    const ofDayMs = localMs - day * dayMs
+    const ofMinuteMs = ofDayMs % minuteMs
+    const minutes = (ofDayMs - ofMinuteMs) / minuteMs
+    const ms = ofMinuteMs % 1000
+    const time = `${twoDigits(Math.floor(minutes / 60))}:${twoDigits(minutes % 60)}:${twoDigits((ofMinuteMs - ms) / 1000)}`
+    return `${this.#date}${time}${ms === 0 ? '' : `.${String(ms).padStart(3, '0')}`}${offset}`
   }
 
   /**
@@ -89,7 +104,7 @@ export class Zone {
 
   /** The hour of the local week that an instant lies in. */
   hourOf(atMs: number): { weekday: number; hour: number } {
-    const local = new Date(atMs + this.#offsetMs(atMs))
+    const local = new Date(atMs + this.#stretchOf(atMs).offsetMs)
     return { weekday: ((local.getUTCDay() + 6) % 7) + 1, hour: local.getUTCHours() }
   }
 
@@ -106,14 +121,15 @@ export class Zone {
   }
 
   /** Asked of the calendar once between two changes of the clocks: it costs more than everything else of a row. */
-  #offsetMs(atMs: number): number {
+  #stretchOf(atMs: number): Stretch {
     const holds = ({ fromMs, toMs }: Stretch) => fromMs <= atMs && atMs < toMs
     if (!holds(this.#latest)) this.#latest = this.#stretches.find(holds) ?? this.#stretchAt(atMs)
-    return this.#latest.offsetMs
+    return this.#latest
   }
 
   #stretchAt(atMs: number): Stretch {
     const offsetMs = this.#zoned(atMs).offsetNanoseconds / 1e6
+    const minutes = Math.abs(offsetMs) / minuteMs
     // A change at this very instant is behind us already: what came before is another stretch.
     const previous = this.#zoned(atMs + 1).getTimeZoneTransition('previous')
     const next = this.#zoned(atMs).getTimeZoneTransition('next')
@@ -121,6 +137,7 @@ export class Zone {
       fromMs: previous?.epochMilliseconds ?? Number.NEGATIVE_INFINITY,
       toMs: next?.epochMilliseconds ?? Number.POSITIVE_INFINITY,
       offsetMs,
+      offset: `${offsetMs < 0 ? '-' : '+'}${twoDigits(Math.floor(minutes / 60))}:${twoDigits(minutes % 60)}`,
     }
     if (this.#stretches.length >= stretchesMax) this.#stretches.length = 0
     this.#stretches.push(stretch)
@@ -128,8 +145,10 @@ export class Zone {
   }
 }
 
+const digits = Array.from({ length: 100 }, (_, value) => String(value).padStart(2, '0'))
+
 function twoDigits(value: number): string {
-  return String(value).padStart(2, '0')
+  return digits[value] ?? String(value)
 }
 
 function invalid(safeDetail: string): FleetError {
