@@ -103,21 +103,35 @@ export class Places {
   }
 }
 
+/** Devices of all stretches of a lot together: thousands that came one after the other would make millions. */
+export const stretchDevicesMax = 100_000
+
 /**
  * Cuts time wherever a device of the lot begins or ends to count, and at other instants. Times without any device are
  * left out.
+ * @returns undefined when that makes more than `devicesMax` devices in all stretches together
  */
-export function stretchesOf(spans: readonly DeviceSpan[], cuts: readonly number[] = []): Stretch[] {
+export function stretchesOf(
+  spans: readonly DeviceSpan[],
+  cuts: readonly number[] = [],
+  devicesMax = stretchDevicesMax,
+): Stretch[] | undefined {
   const edges = [...new Set([...spans.flatMap(({ fromMs, toMs }) => [fromMs, toMs]), ...cuts])].sort(
     (a, b) => a - b,
   )
-  return edges.flatMap((fromMs, i) => {
+  const stretches: Stretch[] = []
+  let devices = 0
+  for (const [i, fromMs] of edges.entries()) {
     const toMs = edges[i + 1]
+    if (toMs === undefined) break
     const deviceIds = spans
       .filter((span) => span.fromMs <= fromMs && fromMs < span.toMs)
       .map(({ deviceId }) => deviceId)
-    return toMs === undefined || deviceIds.length === 0 ? [] : [{ fromMs, toMs, deviceIds }]
-  })
+    devices += deviceIds.length
+    if (devices > devicesMax) return undefined
+    if (deviceIds.length > 0) stretches.push({ fromMs, toMs, deviceIds })
+  }
+  return stretches
 }
 
 /** The capacity that held at an instant: the last one dated not later. */

@@ -142,12 +142,15 @@ export class SeriesAnswers {
     const needsCapacity = measuring.metrics.some((metric) => metric === 'free' || metric === 'utilisation')
     const cut = lots.map(({ lot, lotId, spans }) => {
       const changes = needsCapacity ? lot.capacities.map((capacity) => capacity.fromMs) : []
-      const stretches = stretchesOf(spans, changes).map((stretch) => ({
+      const stretches = stretchesOf(spans, changes)
+      if (stretches === undefined)
+        throw invalid(`devices of ${lotId} came and went too often between these instants: ask for less time`)
+      const dated = stretches.map((stretch) => ({
         ...stretch,
         capacity: capacityAt(lot.capacities, stretch.fromMs),
         capacities: lot.capacities,
       }))
-      return { lotId, stretches }
+      return { lotId, stretches: dated }
     })
     const subjects = cut.flatMap(({ lotId, stretches }) =>
       stretches.flatMap((stretch) => spansOfStretch(stretch).map((span) => ({ span, lotId }))),

@@ -68,6 +68,19 @@ test('time is cut wherever a device begins or ends to count', () => {
   ])
 })
 
+test('devices that came one after the other by the thousand are too many to be cut for', () => {
+  const spans = Array.from({ length: 10_000 }, (_, i) => ({
+    deviceId: `d${i}` as DeviceId,
+    fromMs: i,
+    toMs: 20_000,
+  }))
+
+  expect(stretchesOf(spans)).toBeUndefined()
+  expect(stretchesOf(spans.map((span) => ({ ...span, fromMs: 0 })))?.[0]?.deviceIds).toHaveLength(10_000)
+  expect(stretchesOf(spans.slice(0, 3), [], 6)).toHaveLength(3)
+  expect(stretchesOf(spans.slice(0, 3), [], 5)).toBeUndefined()
+})
+
 test('a capacity holds from its date until the next', () => {
   const capacities = [
     { fromMs: 10, capacity: 5 },
