@@ -46,6 +46,8 @@ const env = () => ({
   LOT_AGENT_OUTBOX_DIR: join(board.path, 'outbox'),
   LOT_AGENT_SIMULATED_HISTORY_DAYS: '0',
   LOT_AGENT_SCHEDULE: '* * * * * *',
+  LOT_AGENT_RECONNECT_MIN_MS: '20',
+  LOT_AGENT_RECONNECT_MAX_MS: '400',
 })
 function start(...args: readonly string[]): RunningCommand {
   const command = startCommand(join(root, 'dist/agent.mjs'), args, env())
