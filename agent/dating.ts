@@ -2,7 +2,8 @@
  * Dates what was counted before the time was known, once it is: run by run, each durable before the next, so that a
  * power cut in between costs nothing. Which stamp a reading gets is the timekeeper's part.
  */
-import { type Append, type Outbox, sinceOf } from './outbox.ts'
+import type { Append, Outbox } from './outbox.ts'
+import { sinceOf } from './outbox-record.ts'
 import type { OutboxStore } from './outbox-store.ts'
 import type { SinceBoot } from './stamps.ts'
 import type { Timekeeper } from './timekeeper.ts'

@@ -3,7 +3,7 @@
  * blocks without checking them, and a flipped bit in a number is a number still.
  */
 import { crc32 } from 'node:zlib'
-import type { OutboxRecord } from './outbox.ts'
+import type { OutboxRecord } from './outbox-record.ts'
 
 export const everyReading = { gte: 'r/', lt: 'r0' } as const
 export const readingKey = (seq: number) => `r/${seq.toString(16).padStart(14, '0')}`

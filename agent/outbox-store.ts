@@ -18,7 +18,6 @@ import {
   flightSpanMax,
   type Notes,
   type OutboxContents,
-  type OutboxRecord,
   type PreviousEpoch,
   type ReadAhead,
   type Room,
@@ -32,6 +31,7 @@ import {
   readingKey,
   seqOfKey,
 } from './outbox-format.ts'
+import type { OutboxRecord } from './outbox-record.ts'
 import { openWitness, readTestimony, type Testimony, type Witness } from './outbox-witness.ts'
 import { noStamps } from './stamps.ts'
 

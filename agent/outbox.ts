@@ -9,30 +9,22 @@
  */
 import type { Epoch } from '../core/contract/device.ts'
 import { type DroppedRange, payloadBytesMax, payloadReadingsMax } from '../core/contract/payload.ts'
-import type { Observation } from './sensors/sensor.ts'
-import type { SinceBoot, StampState } from './stamps.ts'
-
-/** An observation with what is known of its time. */
-export interface Taken {
-  readonly observation: Observation
-  readonly clock: 'synced' | 'unsynced'
-  /** There is no stamp yet: `timestampMs` of the observation means nothing, and it is not sent before it is dated. */
-  readonly since?: SinceBoot
-}
+import {
+  bytesOf,
+  dropReasons,
+  mergeRanges,
+  type OutboxRecord,
+  recordOf,
+  type Taken,
+  thinnedOf,
+} from './outbox-record.ts'
+import type { StampState } from './stamps.ts'
 
 /** What is made durable together with readings, of those who made them. */
 export interface Place {
   /** Where the sensor stands. */
   readonly position: string | undefined
   readonly stamps: StampState
-}
-
-/** A reading as it lies on disk: JSON, all of it ASCII, so that characters are bytes. */
-export interface OutboxRecord {
-  readonly seq: number
-  readonly json: string
-  /** So many right before it were thinned away; it is told together with this one. */
-  readonly thinnedBefore?: number
 }
 
 /** Names the epoch before this one: its database could not be read any more. */
@@ -134,8 +126,6 @@ const readAheadRecords = 4 * payloadReadingsMax
 const droppedPerMessage = 100
 /** Each may tell of others that were thinned away before it. */
 const readingsPerMessage = payloadReadingsMax - droppedPerMessage
-/** At the byte limit, by policy; and while the disk took nothing and memory was full. */
-const reasons = { full: 'outbox_full', thinned: 'outbox_thinned', unwritten: 'disk_full' } as const
 /** About how large a range is in a message. */
 const rangeBytes = 80
 
@@ -230,13 +220,13 @@ export class Outbox {
    */
   keep(taken: readonly Taken[], place: Place, lost = 0): Append {
     const droppedBefore = this.#droppedReadings
-    this.#letGo(lost, reasons.unwritten)
+    this.#letGo(lost, dropReasons.unwritten)
     if (this.#queued === 0) this.#thinFrom = undefined
     const fromSeq = this.#nextSeq
     const records = taken.map((one, i) => recordOf(fromSeq + i, one))
     const excess = this.#queuedBytes + bytesOf(records) - this.#limits.bytesMax
     if (excess > 0 && this.#limits.whenFull === 'stop') {
-      this.#letGo(taken.length, reasons.full)
+      this.#letGo(taken.length, dropReasons.full)
       return { ...this.#append([], place, 0), isTold: true }
     }
     this.#nextSeq += taken.length
@@ -304,7 +294,7 @@ export class Outbox {
     const ranges = victims.map(({ seq, thinnedBefore = 0 }) => ({
       fromSeq: seq - thinnedBefore,
       toSeq: seq,
-      reason: reasons.full,
+      reason: dropReasons.full,
     }))
     this.#dropped = mergeRanges([...this.#dropped, ...ranges])
     this.#droppedReadings += victims.length
@@ -476,58 +466,4 @@ export class Outbox {
     // Sizes found at opening are an estimate; an empty queue is known exactly.
     this.#queuedBytes = this.#queued === 0 ? 0 : Math.max(0, this.#queuedBytes - bytes)
   }
-}
-
-/** As it is sent; one without a stamp has `since` in its place. */
-function recordOf(seq: number, { observation, clock, since }: Taken): OutboxRecord {
-  const { timestampMs, occupied, capacity, entriesTotal, exitsTotal, sensor } = observation
-  const reading = {
-    seq,
-    ...(since === undefined ? { timestampMs } : { since }),
-    occupied,
-    ...(capacity === undefined ? {} : { capacity }),
-    ...(entriesTotal === undefined ? {} : { entriesTotal }),
-    ...(exitsTotal === undefined ? {} : { exitsTotal }),
-    clock,
-    ...(sensor === undefined ? {} : { sensor }),
-  }
-  return { seq, json: JSON.stringify(reading) }
-}
-
-/** What a record says of its time; undefined: it has its stamp. */
-export function sinceOf({ json }: OutboxRecord): SinceBoot | undefined {
-  return (JSON.parse(json) as { since?: SinceBoot }).since // ours, from `recordOf`
-}
-
-/** The record with its stamp. */
-export function datedRecord(record: OutboxRecord, stampMs: number, clock: Taken['clock']): OutboxRecord {
-  const { since: _, ...observation } = JSON.parse(record.json) as Observation & { since: SinceBoot } // ours, from `recordOf`
-  return {
-    ...record,
-    ...recordOf(record.seq, { observation: { ...observation, timestampMs: stampMs }, clock }),
-  }
-}
-
-function bytesOf(records: readonly OutboxRecord[]): number {
-  return records.reduce((sum, { json }) => sum + json.length, 0)
-}
-
-function thinnedOf(records: readonly OutboxRecord[]): DroppedRange[] {
-  return records.flatMap(({ seq, thinnedBefore }) =>
-    thinnedBefore === undefined
-      ? []
-      : [{ fromSeq: seq - thinnedBefore, toSeq: seq - 1, reason: reasons.thinned }],
-  )
-}
-
-/** Joins ranges that touch or overlap and have the same reason. */
-function mergeRanges(ranges: readonly DroppedRange[]): DroppedRange[] {
-  const merged: DroppedRange[] = []
-  for (const range of [...ranges].sort((a, b) => a.fromSeq - b.fromSeq)) {
-    const last = merged.at(-1)
-    if (last !== undefined && last.reason === range.reason && range.fromSeq <= last.toSeq + 1)
-      merged[merged.length - 1] = { ...last, toSeq: Math.max(last.toSeq, range.toSeq) }
-    else merged.push(range)
-  }
-  return merged
 }

@@ -5,7 +5,7 @@
  */
 import type { Boot } from './boot.ts'
 import type { Clock } from './clock.ts'
-import { datedRecord, type OutboxRecord, sinceOf, type Taken } from './outbox.ts'
+import { datedRecord, type OutboxRecord, sinceOf, type Taken } from './outbox-record.ts'
 import type { Observation } from './sensors/sensor.ts'
 import { dateBoots, type SinceBoot, type StampState, stampAt } from './stamps.ts'
 import type { TimeSync } from './time-sync.ts'

@@ -39,6 +39,7 @@ const pureFiles: readonly string[] = [
   'core/runtime/network.ts',
   'agent/enrol-file.ts',
   'agent/outbox.ts',
+  'agent/outbox-record.ts',
   'agent/stamps.ts',
   'agent/remote-config.ts',
   'agent/sensors/gates.ts',

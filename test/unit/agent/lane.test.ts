@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createLane } from '../../../agent/lane.ts'
-import { Outbox, type OutboxRecord, type ReadAhead } from '../../../agent/outbox.ts'
+import { Outbox, type ReadAhead } from '../../../agent/outbox.ts'
+import type { OutboxRecord } from '../../../agent/outbox-record.ts'
 import { type Epoch, parseEpoch } from '../../../core/contract/device.ts'
 import { createLog } from '../../../core/runtime/log.ts'
 import { placeOf, takenOf } from './taken.ts'

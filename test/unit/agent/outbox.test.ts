@@ -6,10 +6,10 @@ import {
   Outbox,
   type OutboxContents,
   type OutboxLimits,
-  type OutboxRecord,
   type Room,
   type WhenFull,
 } from '../../../agent/outbox.ts'
+import type { OutboxRecord } from '../../../agent/outbox-record.ts'
 import { type Epoch, parseEpoch } from '../../../core/contract/device.ts'
 import {
   type DroppedRange,

@@ -1,5 +1,6 @@
 /** Observations whose time is known, as the outbox takes them, and where their sensor stands. */
-import type { Place, Taken } from '../../../agent/outbox.ts'
+import type { Place } from '../../../agent/outbox.ts'
+import type { Taken } from '../../../agent/outbox-record.ts'
 import type { Observation } from '../../../agent/sensors/sensor.ts'
 import { noStamps } from '../../../agent/stamps.ts'
 
