@@ -95,21 +95,22 @@ describe.runIf(process.env.LOTWATCH_TEST_LONG === 'true')('an export of millions
   )
 
   test('as a job of its own has all of them, and raises the memory of ingest by a bounded amount', async () => {
-    const token = await ingest.issuer.token(audiences.ingest, 'read:readings', { exp: 4_000_000_000 })
-    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
-    const exports = `${ingest.url()}/v1/exports`
+    const call = async (path: string, body?: string): Promise<ExportJob> => {
+      const token = await ingest.issuer.token(audiences.ingest, 'read:readings')
+      const response = await fetch(`${ingest.url()}/v1/exports${path}`, {
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { method: 'POST', body }),
+      })
+      expect(response.ok).toBe(true)
+      return (await response.json()) as ExportJob
+    }
     let job: ExportJob | undefined
     const raised = await raisedMb('job', async () => {
-      const added = await fetch(exports, {
-        method: 'POST',
-        headers,
-        body: JSON.stringify({ format: 'parquet' }),
-      })
-      const { id } = (await added.json()) as ExportJob
+      const { id } = await call('', JSON.stringify({ format: 'parquet' }))
       job = await eventually(
         async () => {
-          const one = (await (await fetch(`${exports}/${id}`, { headers })).json()) as ExportJob
-          return one.endedAt === null ? undefined : one
+          const one = await call(`/${id}`)
+          return one.endedAt !== null && one
         },
         3000_000,
         1000,
