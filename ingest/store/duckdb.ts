@@ -51,9 +51,9 @@ export interface DuckDBOptions {
   readonly recall?: (day: ClosedDay) => Promise<string>
 }
 
-/** Those that may still be open when days are closed a day and a half after their end, and one that clocks ahead may begin. */
-const summedDaysMax = 4
-/** Devices of all these days: about 128 MiB. */
+/** What people look at most goes back a month. */
+const summedDaysMax = 32
+/** Devices of all these days together: about 128 MiB. Four days are open, or soon will be, the others closed. */
 const summedDevicesMaxDefault = 16_000
 const checkpointThresholdDefault = '64MB'
 /** Analysts' questions answered at once, at most. */
@@ -84,7 +84,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
     daysMax: summedDaysMax,
     devicesMax: options.summedDevicesMax ?? summedDevicesMaxDefault,
   })
-  for (const day of book.open.slice(-summedDaysMax)) await loadSums(connection, sums, day)
+  await loadSums()
   const writer = new DuckDBWriter({ ...options, connection, names, book, sums })
   const parts = { names, book, sums, segmentFile }
   const readers = await openReaders(database, readersFor(options.poolThreads))
@@ -129,6 +129,18 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       closed.map((day) => (day.kept === 'table' && !isThere(day) ? { ...day, isStale: true } : day)),
       open.map(([day]) => Number(day)),
     )
+  }
+
+  /** The newest days, as many as there is room for. */
+  async function loadSums(): Promise<void> {
+    // The readings of one that is stale and not in the table are in two places.
+    const closed = book.closed.filter(({ isStale, kept }) => !isStale || kept === 'table')
+    const days = [...book.open, ...closed.map(({ day }) => day)].sort((a, b) => b - a)
+    for (const day of days.slice(0, summedDaysMax)) {
+      const record = book.get(day)
+      await loadDay(connection, sums, record?.isStale === false ? record : { day })
+      if (!sums.holds(day * dayMs)) return
+    }
   }
 
   function isThere({ file, bytes }: ClosedDay): boolean {
@@ -304,28 +316,59 @@ const coveredStretches = `
     FROM marked)
   SELECT device, min(from_ms), max(to_ms) FROM numbered GROUP BY device, stretch ORDER BY device, min(from_ms)`
 
-/** A day as it is summed up in memory, its columns in the order of the cells; as one type of number, without null. */
-async function loadSums(connection: DuckDBConnection, sums: QuarterSums, day: number): Promise<void> {
-  const columns = Object.entries({
-    count: 'count(occupied)',
-    silent: 'count(*) - count(occupied)',
-    late: `count(*) FILTER (received_at_ms - timestamp_ms > ${lateMs})`,
-    sum: 'sum(occupied)',
-    min: 'min(occupied)',
-    max: 'max(occupied)',
-    first: 'arg_min(occupied, timestamp_ms)',
-    last: 'arg_max(occupied, timestamp_ms)',
-    firstMs: 'min(timestamp_ms) FILTER (occupied IS NOT NULL)',
-    lastMs: 'max(timestamp_ms) FILTER (occupied IS NOT NULL)',
-    capacity: 'max(capacity)::BIGINT + 1',
-  } satisfies Record<keyof typeof at, string>)
+type SqlOfCells = Record<keyof typeof at, string>
+
+const cellsOfReadings: SqlOfCells = {
+  count: 'count(occupied)',
+  silent: 'count(*) - count(occupied)',
+  late: `count(*) FILTER (received_at_ms - timestamp_ms > ${lateMs})`,
+  sum: 'sum(occupied)',
+  min: 'min(occupied)',
+  max: 'max(occupied)',
+  first: 'arg_min(occupied, timestamp_ms)',
+  last: 'arg_max(occupied, timestamp_ms)',
+  firstMs: 'min(timestamp_ms) FILTER (occupied IS NOT NULL)',
+  lastMs: 'max(timestamp_ms) FILTER (occupied IS NOT NULL)',
+  capacity: 'max(capacity)::BIGINT + 1',
+}
+
+/** Within a quarter there is nothing to be compared with. */
+const cellsOfRollups: SqlOfCells = {
+  count: 'counted',
+  silent: 'silent',
+  late: 'late',
+  sum: 'sum',
+  min: 'min',
+  max: 'max',
+  first: 'first',
+  last: 'last',
+  firstMs: 'from_ms',
+  lastMs: 'from_ms',
+  capacity: 'capacity::BIGINT + 1',
+}
+
+/** The columns in the order of the cells; as one type of number, without null. */
+function inOrder(cells: SqlOfCells): string {
+  return Object.entries(cells)
     .sort(([a], [b]) => at[a as keyof typeof at] - at[b as keyof typeof at]) // names from above
     .map(([, sql]) => `coalesce(${sql}, 0)::DOUBLE`)
+    .join()
+}
+
+/** A day as it is summed up in memory: of its rollups where it has a generation of them, else of its readings. */
+async function loadDay(
+  connection: DuckDBConnection,
+  sums: QuarterSums,
+  { day, generation }: { readonly day: number; readonly generation?: number },
+): Promise<void> {
   const found = await connection.run(
-    `SELECT device, (timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs})::DOUBLE AS from_ms, ${columns.join()}
-     FROM readings WHERE timestamp_ms >= ${day * dayMs} AND timestamp_ms < ${(day + 1) * dayMs} GROUP BY device, from_ms`,
+    generation === undefined
+      ? `SELECT device, (timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs})::DOUBLE AS at_ms, ${inOrder(cellsOfReadings)}
+         FROM readings WHERE timestamp_ms >= ${day * dayMs} AND timestamp_ms < ${(day + 1) * dayMs} GROUP BY device, at_ms`
+      : `SELECT device, from_ms::DOUBLE, ${inOrder(cellsOfRollups)}
+         FROM rollups_15m WHERE day = ${day} AND generation = ${generation}`,
   )
-  sums.begin(day)
+  sums.begin(day, generation !== undefined)
   for (let i = 0; i < found.chunkCount; i++) {
     const chunk = found.getChunk(i)
     const [devices, froms, ...cells] = Array.from({ length: chunk.columnCount }, (_, column) =>

@@ -1,7 +1,7 @@
 /**
  * What the newest days add up to, device by device in quarters of an hour, in memory: questions about days that are not
- * closed yet would otherwise go through all of their readings. Whatever was committed of a day that is held is in its
- * sums; of a day that is not held nothing is known here. Pure.
+ * closed yet would otherwise go through all of their readings, and about closed ones through their rollups. Whatever was
+ * committed of a day that is held is in its sums; of a day that is not held nothing is known here. Pure.
  */
 import type { Reading } from '../../core/contract/reading.ts'
 import type { WindowRun } from '../windows.ts'
@@ -21,6 +21,8 @@ const cellsOfDay = wholeDay + cellsOfWindow
 
 interface HeldDay extends TimeRange {
   readonly day: number
+  /** Its sums are those of rollups, which know no instant within a quarter: nothing can be added to them. */
+  readonly isRolledUp: boolean
   /** By number of the device, where it has readings. */
   readonly devices: (Float64Array | undefined)[]
   deviceCount: number
@@ -46,9 +48,10 @@ export class QuarterSums {
   }
 
   /** Holds a day from its first reading on; an old day beside newer ones is not worth it. */
-  begin(day: number): void {
+  begin(day: number, isRolledUp = false): void {
     const range = { fromMs: day * dayMs, toMs: (day + 1) * dayMs }
-    this.#held = [...this.#held, { day, ...range, devices: [], deviceCount: 0 }].sort((a, b) => a.day - b.day)
+    const held = { day, isRolledUp, ...range, devices: [], deviceCount: 0 }
+    this.#held = [...this.#held, held].sort((a, b) => a.day - b.day)
     while (this.#held.length > this.#daysMax) this.#letGo()
   }
 
@@ -77,6 +80,10 @@ export class QuarterSums {
   ): void {
     const held = this.#find(timestampMs)
     if (held === undefined) return
+    if (held.isRolledUp) {
+      this.#letGo(held)
+      return
+    }
     const cells = this.#cellsOf(held, device)
     const quarter = Math.floor((timestampMs - held.fromMs) / rollupGrainMs)
     addReading(cells, quarter * cellsOfWindow, { timestampMs, occupied, capacity, isLate })
@@ -119,8 +126,8 @@ export class QuarterSums {
     return cells
   }
 
-  #letGo(): void {
-    this.#held = this.#held.slice(1)
+  #letGo(held = this.#held[0]): void {
+    this.#held = this.#held.filter((one) => one !== held)
     this.#usual = undefined
   }
 }
