@@ -164,7 +164,9 @@ export function createDuckDBReader(ask: Ask, { names, book, sums, segmentFile }:
   ): Promise<void> {
     const [cover] = coverOf(pieces, 1)
     if (cover === undefined) return
-    const days = book.closed.filter(({ day }) => (day + 1) * dayMs > cover.fromMs && day * dayMs < cover.toMs)
+    const days = book.closed.filter(
+      ({ day }) => (day + 1) * dayMs > cover.fromMs && day * dayMs < cover.toMs && !sums.holds(day * dayMs),
+    )
     if (days.length === 0) return
     const window = windowOf(runs, 'r.from_ms')
     const isFew = pieces.length <= fewPiecesMax
