@@ -221,6 +221,26 @@ describe('closing a day', () => {
     expect(isStale || rows === 20_001).toBe(true)
   })
 
+  test('is summed up alike after a restart, and with what comes late then, in whatever order', async () => {
+    const minuteMs = 60_000
+    await commit(stored(a, startMs + 4 * minuteMs, 4), stored(a, startMs + 9 * minuteMs, null))
+    await store.days.close(day)
+    const quarter = { index: 0, fromMs: startMs, stepMs: 15 * minuteMs, count: 1 }
+    const spans = [{ deviceId: a, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }]
+    const windowNow = async () => [...(await store.windows(spans, [quarter], startMs + 15 * minuteMs))][0]
+
+    await reopen()
+    expect(await windowNow()).toMatchObject({ count: 1, silent: 1, sum: 4, first: 4, last: 4 })
+
+    await commit(stored(a, startMs + 2 * minuteMs, 2))
+    await commit(stored(a, startMs + 6 * minuteMs, 6))
+    const whole = { count: 3, silent: 1, sum: 12, min: 2, max: 6, first: 2, last: 6 }
+    expect(await windowNow()).toMatchObject(whole)
+    await store.days.close(day)
+    await reopen()
+    expect(await windowNow()).toMatchObject(whole)
+  })
+
   test('notices a segment that has gone, and writes it anew', async () => {
     await commit(stored(a, startMs, 1))
     const { file } = await store.days.close(day)
