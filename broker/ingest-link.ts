@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type Dispatcher, Pool } from 'undici'
 import type { TokenSource } from '../core/auth/token-source.ts'
-import { handoverMediaType } from '../core/contract/handover.ts'
+import { handoverMediaType, storeHeader } from '../core/contract/handover.ts'
 import type { Delivery, IngestLink } from './handover.ts'
 
 export interface HttpIngestLink extends IngestLink {
@@ -23,13 +23,20 @@ export function createIngestLink(options: {
     ...(options.ca === undefined ? {} : { connect: { ca: options.ca } }),
   })
 
+  /** The one that took what was handed over first: there is one store, and what another took would be counted twice. */
+  let storeId: string | undefined
+
   async function post(body: Uint8Array, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const { token } = await options.tokens.get()
     signal.throwIfAborted()
     const answer = await pool.request({
       method: 'POST',
       path: `${base}/v1/readings`,
-      headers: { authorization: `Bearer ${token}`, 'content-type': handoverMediaType },
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': handoverMediaType,
+        ...(storeId === undefined ? {} : { [storeHeader]: storeId }),
+      },
       body,
       signal,
     })
@@ -44,13 +51,15 @@ export function createIngestLink(options: {
       answer = await post(body, signal)
     }
     if (answer.statusCode === 200) {
+      storeId ??= answer.headers[storeHeader]?.toString()
       const { verdicts } = (await answer.body.json()) as { verdicts: readonly string[] }
       return { outcome: 'settled', verdicts }
     }
     await answer.body.dump()
     if (answer.statusCode === 400 || answer.statusCode === 413)
       return { outcome: 'refused', status: answer.statusCode }
-    return { outcome: 'unavailable', error: new Error(`ingest answered ${answer.statusCode}`) }
+    const why = answer.statusCode === 412 ? ': it has another store than before' : ''
+    return { outcome: 'unavailable', error: new Error(`ingest answered ${answer.statusCode}${why}`) }
   }
 
   return {

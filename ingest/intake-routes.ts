@@ -1,25 +1,41 @@
 /** The HTTP face of ingest. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FleetError } from '../core/contract/errors.ts'
-import { handoverBytesMax, handoverMediaType } from '../core/contract/handover.ts'
+import { handoverBytesMax, handoverMediaType, storeHeader } from '../core/contract/handover.ts'
 import type { Door } from '../core/runtime/door.ts'
 import type { Intake } from './intake.ts'
 
 export function addIntakeRoutes(
   server: FastifyInstance,
-  { door, intake }: { door: Door; intake: Intake },
+  { door, intake, storeId }: { door: Door; intake: Intake; storeId: string },
 ): void {
   server.addContentTypeParser(
     handoverMediaType,
     { parseAs: 'buffer', bodyLimit: handoverBytesMax },
     (_request, body, done) => done(null, body),
   )
+  /** A broker that has heard of no store yet takes any. */
+  function requireStore(expected: string | string[] | undefined): void {
+    if (expected === undefined || expected === storeId) return
+    throw new FleetError(
+      'request.precondition',
+      `a broker hands over to the store ${expected}, this is ${storeId}`,
+      {
+        safeDetail: 'this is another store than the one that readings went to before',
+      },
+    )
+  }
+
   const admit = async (request: FastifyRequest) => void (await door.admit(request, 'write:readings'))
   server.post(
     '/v1/readings',
     // Before the body is read: a stranger's megabytes are not taken in. And behind it: it may take a minute to come.
     { bodyLimit: handoverBytesMax, onRequest: admit, preHandler: admit },
-    async (request) => ({ verdicts: await intake.take(framesOf(request.body)) }),
+    async (request, reply) => {
+      requireStore(request.headers[storeHeader])
+      const verdicts = await intake.take(framesOf(request.body))
+      return reply.header(storeHeader, storeId).send({ verdicts })
+    },
   )
 }
 

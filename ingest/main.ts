@@ -181,7 +181,7 @@ async function start(config: IngestConfig): Promise<Running> {
     const lots = request.headers[lotsHeader]
     if (lots !== undefined) reply.raw.setHeader(lotsHeader, lots)
   })
-  addIntakeRoutes(server, { door, intake })
+  addIntakeRoutes(server, { door, intake, storeId: store.storeId })
   addBackupRoutes(server, {
     door,
     backups: createBackups({ store, folder: config.backupsDir, now: Date.now }),

@@ -9,6 +9,12 @@ import { type Static, Type } from 'typebox'
 import { type DeviceId, parseDeviceId } from './device.ts'
 import { FleetError } from './errors.ts'
 
+/**
+ * Header of an answer: the store that has taken the readings, the same for as long as it is the same store. A broker
+ * sends it with whatever it hands over next, and another store refuses: what it does not know it would count again.
+ */
+export const storeHeader = 'lotwatch-store'
+
 export const handoverMediaType = 'application/vnd.lotwatch.handover'
 /** A handover body beyond this is refused with 413. */
 export const handoverBytesMax = 16 * 1024 * 1024

@@ -2,6 +2,7 @@
  * The DuckDB store: everything in one file, which one process owns.
  * Writing and reading are in `duckdb-writer.ts` and `duckdb-reader.ts`; here it is opened, loaded and closed.
  */
+import { randomUUID } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -77,6 +78,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
   await checkRestored(connection, options.file)
   await connection.run(schema)
   await checkVersion()
+  const storeId = await loadId()
   const names = new Names()
   await names.load(connection)
   const book = await loadBook()
@@ -119,6 +121,14 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
       )
   }
 
+  async function loadId(): Promise<string> {
+    const [row] = await rowsOf(`SELECT value FROM meta WHERE name = 'store'`)
+    if (row !== undefined) return String(row[0])
+    const made = randomUUID()
+    await connection.run(`INSERT INTO meta VALUES ('store', '${made}')`)
+    return made
+  }
+
   async function loadBook(): Promise<DayBook> {
     const closed = (await rowsOf('SELECT * FROM days')).map(dayRow)
     const open = await rowsOf(
@@ -159,6 +169,7 @@ export async function openDuckDB(options: DuckDBOptions): Promise<Store> {
 
   return {
     ...reader,
+    storeId,
     lookup,
     async backUp(file) {
       const own = await database.connect()

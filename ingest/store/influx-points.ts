@@ -17,7 +17,7 @@ import type {
   StoredReading,
 } from './store.ts'
 
-/** Where each is kept; `device` is the only tag of all of them. */
+/** Where each is kept; `device` is the only tag of all of them, where there is one. */
 export const measurements = {
   readings: 'readings',
   quarantine: 'quarantine',
@@ -38,6 +38,8 @@ export const measurements = {
   rollups1d: 'rollups_1d',
   /** A point at the start of each day that has readings: whether its rollups hold. */
   days: 'days',
+  /** One point: what tells this store from others. */
+  store: 'store',
 } as const
 
 export const readingFields =

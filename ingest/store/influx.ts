@@ -6,6 +6,7 @@
  * Readings have the tag `device` alone. Their lot is found when they are asked for, from dated assignments, as with
  * every store: a lot written beside a reading would stay wrong when an assignment is corrected.
  */
+import { randomUUID } from 'node:crypto'
 import type { DeviceId } from '../../core/contract/device.ts'
 import { FleetError } from '../../core/contract/errors.ts'
 import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
@@ -42,9 +43,11 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
   const book = await loadBook(client)
   const writer = new InfluxWriter({ ...options, client, book, nextNumber: await nextNumberOf(client) })
   const reader = createInfluxReader(client, book)
+  const storeId = await loadId(client)
 
   return {
     ...reader,
+    storeId,
     days: createInfluxDays({ client, writer, book }),
     backUp: undefined,
     get ledgerRowCount() {
@@ -160,6 +163,14 @@ async function requireKeeping(client: InfluxClient, bucket: string): Promise<voi
   throw new FleetError('config.invalid', 'InfluxDB forgets', {
     faults: [`${bucket} keeps its points for ${passing.duration} only; its retention has to be infinite`],
   })
+}
+
+async function loadId(client: InfluxClient): Promise<string> {
+  const [[row] = []] = await client.ask([`SELECT first(id) AS id FROM ${measurements.store}`])
+  if (row !== undefined) return String(row.id)
+  const id = randomUUID()
+  await client.write([lineOf({ measurement: measurements.store, tags: {}, fields: { id }, timeMs: 0 })])
+  return id
 }
 
 /** A database from before days were noted is asked once which days it has. */

@@ -260,6 +260,8 @@ export interface StoreReader {
 }
 
 export interface Store extends StoreReader {
+  /** Made with the store, and kept in it and in its backups: tells it from every other. */
+  readonly storeId: string
   /** What was committed so far; once, at start. */
   load(): Promise<StoredState>
   /**

@@ -18,6 +18,7 @@ import {
   type Influx,
   type InfluxProxy,
   influxOptions,
+  slowMs,
   startInflux,
   startInfluxProxy,
   startVictoriaMetrics,
@@ -71,6 +72,25 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     await store.commit(batch([reading(1, 5)], 1))
     expect(await all(store)).toEqual([reading(1, 5)])
     expect((await store.load()).ledger).toEqual(batch([], 1).ledger)
+  })
+
+  test('waits for a server that answers slowly, and what comes meanwhile waits behind it', async () => {
+    proxy.decide(() => 'slow')
+    const patient = await open(15_000)
+    const order: number[] = []
+
+    const commits = [1, 2].map((seq) =>
+      patient.commit(batch([reading(seq, seq)], seq)).then(() => order.push(seq)),
+    )
+    await new Promise((resolve) => setTimeout(resolve, slowMs / 2))
+    expect(order).toEqual([])
+    await Promise.all(commits)
+
+    expect(order).toEqual([1, 2])
+    proxy.decide(() => 'pass')
+    expect(await all(patient)).toEqual([reading(1, 1), reading(2, 2)])
+    expect((await patient.load()).ledger).toHaveLength(2)
+    await patient.close()
   })
 
   test('refuses a batch of which InfluxDB takes a part', async () => {

@@ -92,6 +92,18 @@ function storeContract(start: () => Promise<Engine>): void {
     store = await place.open()
   }
 
+  test('has an identifier that it keeps, and no other store has', async () => {
+    const { storeId } = store
+    const other = await engine.place()
+    const another = await other.open()
+
+    expect(another.storeId).not.toBe(storeId)
+    await another.close()
+    other.remove()
+    await reopen()
+    expect(store.storeId).toBe(storeId)
+  })
+
   test('gives back every member of a reading as it was committed, after it was closed, too', async () => {
     const full: Partial<Reading> = {
       seq: 2 ** 53 - 1,

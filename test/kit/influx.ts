@@ -143,7 +143,10 @@ enabled = false
 }
 
 /** What happens to a request: it goes through; it is answered with this status; nobody answers it; it arrives and the answer is lost. */
-export type Fate = 'pass' | number | 'hang' | 'lose the answer'
+export type Fate = 'pass' | 'slow' | number | 'hang' | 'lose the answer'
+
+/** What a slow answer takes. */
+export const slowMs = 500
 
 export type FateOf = (request: IncomingMessage, body: string) => Fate
 
@@ -183,8 +186,12 @@ export async function startInfluxProxy(
           answer.resume().on('end', () => request.socket.destroy())
           return
         }
-        response.writeHead(answer.statusCode ?? 500, answer.headers)
-        answer.pipe(response)
+        const pass = () => {
+          response.writeHead(answer.statusCode ?? 500, answer.headers)
+          answer.pipe(response)
+        }
+        if (fate === 'slow') setTimeout(pass, slowMs)
+        else pass()
       },
     )
     passed.on('error', () => request.socket.destroy())

@@ -1,6 +1,6 @@
 /** The broker as a process, with real provisioning and ingest around it: who gets in, what is acknowledged, who is cut. */
 import { createHash } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CredentialFile } from '../../core/contract/credential.ts'
@@ -228,6 +228,40 @@ describe('the broker', () => {
     back.publish(2, 'devices/patient/readings', message('patient', 2))
     await back.next('puback')
     expect(await storedSeqs('patient')).toEqual([1, 2])
+    back.close()
+  })
+
+  it('hands nothing over to another store than the one that took readings before', async () => {
+    const { client, token } = await admitted('faithful')
+    client.publish(1, 'devices/faithful/readings', message('faithful', 1))
+    await client.next('puback')
+    const databases = ['readings.duckdb', 'readings.duckdb.wal'].map((name) => join(system.data, name))
+    const put = (from: string, to: string) => {
+      for (const path of databases) if (existsSync(path + from)) renameSync(path + from, path + to)
+    }
+    const admittedAgain = () =>
+      eventually(async () => {
+        const attempt = await connect('faithful', token)
+        return (await attempt.next('connack')).returnCode === 0 && attempt
+      })
+
+    await system.kill('ingest')
+    put('', '.before')
+    await system.restart('ingest')
+    const refused = await admittedAgain()
+    refused.publish(2, 'devices/faithful/readings', message('faithful', 2))
+    await refused.closed()
+    expect(refused.packets).toEqual([])
+    expect(await storedSeqs('faithful')).toEqual([])
+
+    await system.kill('ingest')
+    for (const path of databases) rmSync(path, { force: true })
+    put('.before', '')
+    await system.restart('ingest')
+    const back = await admittedAgain()
+    back.publish(2, 'devices/faithful/readings', message('faithful', 2))
+    await back.next('puback')
+    expect(await storedSeqs('faithful')).toEqual([1, 2])
     back.close()
   })
 
