@@ -35,11 +35,14 @@ export function lotChartOf(
   {
     week,
     completeness,
+    good,
     capacity,
   }: {
     readonly week: readonly ProfileRow[]
     /** Of the same windows. */
     readonly completeness: readonly CompletenessRow[]
+    /** Of the same windows, of readings without a flag that says something of their value; undefined: not asked. */
+    readonly good: readonly SeriesRow[] | undefined
     readonly capacity: number | null
   },
 ): LotChart {
@@ -54,7 +57,7 @@ export function lotChartOf(
     typicalLow: typical.map((hour) => hour?.p10 ?? null),
     typicalHigh: typical.map((hour) => hour?.p90 ?? null),
     gaps: gapsOf(answer),
-    ...notesOf(rows, completeness, capacity),
+    ...notesOf(rows, { completeness, good, capacity }),
   }
 }
 
@@ -101,18 +104,29 @@ const noted = [
   ['late', 'over an hour late'],
 ] as const satisfies readonly (readonly [keyof CompletenessRow, string])[]
 
+const flagged = 'flagged as stuck, unsynced or above the capacity'
+
 function notesOf(
   rows: readonly SeriesRow[],
-  completeness: readonly CompletenessRow[],
-  capacity: number | null,
+  {
+    completeness,
+    good,
+    capacity,
+  }: Pick<Parameters<typeof lotChartOf>[1], 'completeness' | 'good' | 'capacity'>,
 ): Pick<LotChart, 'notes' | 'remarks'> {
   const accounts = new Map(completeness.map((row) => [startOf(row), row]))
+  const goodCounts = new Map(good?.map((row) => [startOf(row), row.count ?? 0]))
   const totals = new Map<string, number>()
   let above = 0
   const notes = rows.flatMap((row): Note[] => {
-    const words = noted.flatMap(([name, text]) => {
-      const count = accounts.get(startOf(row))?.[name] ?? 0
-      if (count === 0) return []
+    const atMs = startOf(row)
+    const counts = noted.map(([name, text]) => [accounts.get(atMs)?.[name] ?? 0, text] as const)
+    const goodCount = goodCounts.get(atMs)
+    const words = [
+      ...counts,
+      [goodCount === undefined ? 0 : (row.count ?? 0) - goodCount, flagged] as const,
+    ].flatMap(([count, text]) => {
+      if (count <= 0) return []
       totals.set(text, (totals.get(text) ?? 0) + count)
       return [`${number(count)} ${text}`]
     })

@@ -24,7 +24,7 @@ const weeks = 4
 /** Charts are drawn anew at most so often, whatever comes in. */
 const seriesEveryMs = 5000
 const nothing: readonly ProfileRow[] = []
-const nothingYet = { taken: undefined, flows: undefined, completeness: [] }
+const nothingYet = { taken: undefined, flows: undefined, completeness: [], good: undefined }
 
 export function LotPage() {
   const { api, me } = useApp()
@@ -52,12 +52,15 @@ export function LotPage() {
     async (signal) => {
       const ask = <Row,>(path: string, more: Query) =>
         api.get<Answer<Row>>(`/api/ingest/v1/${path}`, { query: { ...asked, ...more }, signal })
-      const [taken, flows, completeness] = await Promise.all([
-        ask<SeriesRow>('series', { agg: 'mean,max' }),
+      // Flags are of single readings: over a year that were too many.
+      const askGood = () => ask<SeriesRow>('series', { agg: 'count', quality: 'good' }).catch(() => undefined)
+      const [taken, flows, completeness, good] = await Promise.all([
+        ask<SeriesRow>('series', { agg: 'mean,max,count' }),
         ask<SeriesRow>('series', { metric: 'entries,exits', agg: 'sum' }),
         ask<CompletenessRow>('completeness', {}),
+        /[dw]$/.test(span.every) ? undefined : askGood(),
       ])
-      return { taken, flows, completeness: completeness.rows }
+      return { taken, flows, completeness: completeness.rows, good: good?.rows }
     },
     { everyMs: 60_000 },
   )
@@ -76,10 +79,10 @@ export function LotPage() {
   const nowMs = useNow()
   const { lot, latest } = head.value ?? {}
   const capacity = latest?.capacity ?? lot?.capacity ?? null
-  const { taken, flows, completeness } = series.value ?? nothingYet
+  const { taken, flows, completeness, good } = series.value ?? nothingYet
   const chart = useMemo(
-    () => (taken === undefined ? undefined : lotChartOf(taken, { week, completeness, capacity })),
-    [taken, week, completeness, capacity],
+    () => (taken === undefined ? undefined : lotChartOf(taken, { week, completeness, good, capacity })),
+    [taken, week, completeness, good, capacity],
   )
   const cars = chart === undefined || flows === undefined ? undefined : flowsOf(flows, chart.times)
 

@@ -20,7 +20,7 @@ const answer = (rows: SeriesRow[], gaps: Gap[] = []): Answer<SeriesRow> => ({
   gaps,
   rows,
 })
-const bare = { week: [], completeness: [], capacity: null }
+const bare = { week: [], completeness: [], good: undefined, capacity: null }
 
 describe('gaps of a chart', () => {
   it('are runs of windows without a value, each with the reason for its time', () => {
@@ -63,6 +63,21 @@ describe('notes of a chart', () => {
       'more taken than there are spaces in 1 window',
     ])
   })
+})
+
+it('readings whose flag says something of their value are noted, where that was asked for', () => {
+  const rows = [
+    row(0, { mean: 5, count: 60 }),
+    row(1, { mean: 5, count: 60 }),
+    row(2, { mean: null, count: 0 }),
+  ]
+  const good = [row(0, { count: 60 }), row(1, { count: 45 }), row(2, { count: 0 })]
+  const text = 'flagged as stuck, unsynced or above the capacity'
+  expect(lotChartOf(answer(rows), { ...bare, good })).toMatchObject({
+    notes: [{ fromMs: ms(1), toMs: ms(2), text: `15 ${text}` }],
+    remarks: [`15 readings ${text}`],
+  })
+  expect(lotChartOf(answer(rows), bare)).toMatchObject({ notes: [], remarks: [] })
 })
 
 describe('the typical week', () => {
