@@ -18,13 +18,12 @@ import {
   type Influx,
   type InfluxProxy,
   influxOptions,
-  slowMs,
   startInflux,
   startInfluxProxy,
   startVictoriaMetrics,
 } from '../kit/influx.ts'
 import { describeWithCommand } from '../kit/needs.ts'
-import { makeDataDir } from '../kit/program.ts'
+import { eventually, makeDataDir } from '../kit/program.ts'
 
 const a = 'a' as DeviceId
 const epoch = '9f0c3a77d1e2b465' as Epoch
@@ -75,15 +74,20 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
   })
 
   test('waits for a server that answers slowly, and what comes meanwhile waits behind it', async () => {
-    proxy.decide(() => 'slow')
     const patient = await open(15_000)
+    let writes = 0
+    proxy.decide((_request, body) => {
+      if (isWrite(body, 'readings')) writes++
+      return 'slow'
+    })
     const order: number[] = []
 
     const commits = [1, 2].map((seq) =>
       patient.commit(batch([reading(seq, seq)], seq)).then(() => order.push(seq)),
     )
-    await new Promise((resolve) => setTimeout(resolve, slowMs / 2))
-    expect(order).toEqual([])
+    await eventually(() => writes > 0)
+    // Its answer is still to come, and the second batch behind it.
+    expect({ writes, order }).toEqual({ writes: 1, order: [] })
     await Promise.all(commits)
 
     expect(order).toEqual([1, 2])

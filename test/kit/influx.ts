@@ -146,7 +146,7 @@ enabled = false
 export type Fate = 'pass' | 'slow' | number | 'hang' | 'lose the answer'
 
 /** What a slow answer takes. */
-export const slowMs = 500
+const slowMs = 500
 
 export type FateOf = (request: IncomingMessage, body: string) => Fate
 
