@@ -54,8 +54,8 @@ export interface DuckDBOptions {
 
 /** What people look at most goes back a month. */
 const summedDaysMax = 32
-/** Devices of all these days together: about 128 MiB. Four days are open, or soon will be, the others closed. */
-const summedDevicesMaxDefault = 16_000
+/** Devices of all these days together, 134 MiB: a month of a thousand. Four days are open, or soon will be, the others closed. */
+const summedDevicesMaxDefault = 30_000
 const checkpointThresholdDefault = '64MB'
 /** Analysts' questions answered at once, at most. */
 const readersMax = 4
@@ -338,8 +338,8 @@ const cellsOfReadings: SqlOfCells = {
   max: 'max(occupied)',
   first: 'arg_min(occupied, timestamp_ms)',
   last: 'arg_max(occupied, timestamp_ms)',
-  firstMs: 'min(timestamp_ms) FILTER (occupied IS NOT NULL)',
-  lastMs: 'max(timestamp_ms) FILTER (occupied IS NOT NULL)',
+  firstMs: `min(timestamp_ms) FILTER (occupied IS NOT NULL) % ${dayMs}`,
+  lastMs: `max(timestamp_ms) FILTER (occupied IS NOT NULL) % ${dayMs}`,
   capacity: 'max(capacity)::BIGINT + 1',
 }
 
@@ -353,8 +353,8 @@ const cellsOfRollups: SqlOfCells = {
   max: 'max',
   first: 'first',
   last: 'last',
-  firstMs: 'from_ms',
-  lastMs: 'from_ms',
+  firstMs: `from_ms % ${dayMs}`,
+  lastMs: `from_ms % ${dayMs}`,
   capacity: 'capacity::BIGINT + 1',
 }
 
@@ -372,7 +372,7 @@ async function loadDay(
   sums: QuarterSums,
   { day, generation }: { readonly day: number; readonly generation?: number },
 ): Promise<void> {
-  const found = await connection.run(
+  const found = await connection.stream(
     generation === undefined
       ? `SELECT device, (timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs})::DOUBLE AS at_ms, ${inOrder(cellsOfReadings)}
          FROM readings WHERE timestamp_ms >= ${day * dayMs} AND timestamp_ms < ${(day + 1) * dayMs} GROUP BY device, at_ms`
@@ -380,12 +380,15 @@ async function loadDay(
          FROM rollups_15m WHERE day = ${day} AND generation = ${generation}`,
   )
   sums.begin(day, generation !== undefined)
-  for (let i = 0; i < found.chunkCount; i++) {
-    const chunk = found.getChunk(i)
+  for (;;) {
+    const chunk = await found.fetchChunk()
+    // Asked once: the chunk counts its rows each time.
+    const rowCount = chunk?.rowCount ?? 0
+    if (chunk === null || rowCount === 0) return
     const [devices, froms, ...cells] = Array.from({ length: chunk.columnCount }, (_, column) =>
       chunk.getColumnVector(column),
     )
-    for (let row = 0; row < chunk.rowCount; row++)
+    for (let row = 0; row < rowCount; row++)
       sums.load(Number(devices?.getItem(row)), Number(froms?.getItem(row)), (cell) =>
         Number(cells[cell]?.getItem(row)),
       )

@@ -6,7 +6,8 @@
 import type { Reading } from '../../core/contract/reading.ts'
 import type { WindowRun } from '../windows.ts'
 import { dayMs, dayOf, type TimeRange } from './day-book.ts'
-import { at, cellsOfWindow, mergeCells, type SpanSums } from './span-sums.ts'
+import { DayCells, wholeDay } from './day-cells.ts'
+import { at, cellsOfWindow, type SpanSums } from './span-sums.ts'
 import { rollupGrainMs, type SpanPiece } from './span-windows.ts'
 
 /** A piece of a span, and the number of its device. */
@@ -14,18 +15,11 @@ export interface DevicePiece extends SpanPiece {
   readonly device: number
 }
 
-const quartersOfDay = dayMs / rollupGrainMs
-/** Where the sums of a whole day stand: behind those of its quarters. */
-const wholeDay = quartersOfDay * cellsOfWindow
-const cellsOfDay = wholeDay + cellsOfWindow
-
 interface HeldDay extends TimeRange {
   readonly day: number
   /** Its sums are those of rollups, which know no instant within a quarter: nothing can be added to them. */
   readonly isRolledUp: boolean
-  /** By number of the device, where it has readings. */
-  readonly devices: (Float64Array | undefined)[]
-  deviceCount: number
+  readonly cells: DayCells
 }
 
 export class QuarterSums {
@@ -36,7 +30,7 @@ export class QuarterSums {
   /** The day of the reading before: nearly always the next one's, too. */
   #usual: HeldDay | undefined
 
-  /** @param limits.devicesMax over all days: with more, the oldest day is let go of; each takes 8 KiB */
+  /** @param limits.devicesMax over all days: with more, the oldest day is let go of; each takes 4.6 KB */
   constructor({ daysMax, devicesMax }: { daysMax: number; devicesMax: number }) {
     this.#daysMax = daysMax
     this.#devicesMax = devicesMax
@@ -50,22 +44,20 @@ export class QuarterSums {
   /** Holds a day from its first reading on; an old day beside newer ones is not worth it. */
   begin(day: number, isRolledUp = false): void {
     const range = { fromMs: day * dayMs, toMs: (day + 1) * dayMs }
-    const held = { day, isRolledUp, ...range, devices: [], deviceCount: 0 }
+    const held = { day, isRolledUp, ...range, cells: new DayCells() }
     this.#held = [...this.#held, held].sort((a, b) => a.day - b.day)
     while (this.#held.length > this.#daysMax) this.#letGo()
   }
 
   /**
    * A quarter of an hour of a day that is held, as the database sums it up.
-   * @param sumIn what belongs in each cell
+   * @param sumIn what belongs in each cell; instants since the day began
    */
   load(device: number, fromMs: number, sumIn: (cell: number) => number): void {
     const held = this.#find(fromMs)
     if (held === undefined) return
-    const cells = this.#cellsOf(held, device)
-    const quarter = ((fromMs - held.fromMs) / rollupGrainMs) * cellsOfWindow
-    for (let cell = 0; cell < cellsOfWindow; cell++) cells[quarter + cell] = sumIn(cell)
-    mergeCells(cells, wholeDay, cells, quarter)
+    this.#makeRoom(held, device)
+    held.cells.load(device, quarterOf(held, fromMs), sumIn)
   }
 
   holds(timestampMs: number): boolean {
@@ -84,10 +76,9 @@ export class QuarterSums {
       this.#letGo(held)
       return
     }
-    const cells = this.#cellsOf(held, device)
-    const quarter = Math.floor((timestampMs - held.fromMs) / rollupGrainMs)
-    addReading(cells, quarter * cellsOfWindow, { timestampMs, occupied, capacity, isLate })
-    addReading(cells, wholeDay, { timestampMs, occupied, capacity, isLate })
+    this.#makeRoom(held, device)
+    const atMs = timestampMs - held.fromMs
+    held.cells.add(device, quarterOf(held, timestampMs), { atMs, occupied, capacity, isLate })
   }
 
   /**
@@ -97,12 +88,10 @@ export class QuarterSums {
   addTo(sums: SpanSums, pieces: readonly DevicePiece[], runs: readonly WindowRun[]): void {
     for (const piece of pieces)
       for (const held of this.#held) {
-        const cells = held.devices[piece.device]
         const fromMs = Math.max(piece.fromMs, held.fromMs)
         const toMs = Math.min(piece.toMs, held.toMs)
-        if (cells === undefined || fromMs >= toMs) continue
-        for (const run of runs)
-          addRun(sums, { span: piece.span, cells, startMs: held.fromMs, fromMs, toMs }, run)
+        if (fromMs >= toMs || !held.cells.has(piece.device)) continue
+        for (const run of runs) addRun(sums, { ...piece, held, fromMs, toMs }, run)
       }
   }
 
@@ -115,15 +104,10 @@ export class QuarterSums {
     return found
   }
 
-  #cellsOf(held: HeldDay, device: number): Float64Array {
-    let cells = held.devices[device]
-    if (cells === undefined) {
-      cells = new Float64Array(cellsOfDay)
-      held.devices[device] = cells
-      held.deviceCount++
-      if (this.#held.reduce((sum, { deviceCount }) => sum + deviceCount, 0) > this.#devicesMax) this.#letGo()
-    }
-    return cells
+  #makeRoom({ cells }: HeldDay, device: number): void {
+    if (cells.has(device)) return
+    const deviceCount = this.#held.reduce((sum, held) => sum + held.cells.deviceCount, 0)
+    if (deviceCount >= this.#devicesMax) this.#letGo()
   }
 
   #letGo(held = this.#held[0]): void {
@@ -132,59 +116,28 @@ export class QuarterSums {
   }
 }
 
-interface Part extends TimeRange {
-  readonly span: number
-  /** Of the device's day, which starts at `startMs`. */
-  readonly cells: Float64Array
-  readonly startMs: number
+function quarterOf({ fromMs }: HeldDay, timestampMs: number): number {
+  return Math.floor((timestampMs - fromMs) / rollupGrainMs)
 }
 
-interface Counted {
-  readonly timestampMs: number
-  readonly occupied: number | null
-  readonly capacity: number | undefined
-  readonly isLate: boolean
+/** A piece of a span within a day. */
+interface Part extends DevicePiece {
+  readonly held: HeldDay
 }
 
-function addReading(
-  cells: Float64Array,
-  from: number,
-  { timestampMs, occupied, capacity, isLate }: Counted,
-): void {
-  const value = (cell: number) => cells[from + cell] as number // in range
-  if (isLate) cells[from + at.late] = value(at.late) + 1
-  if (capacity !== undefined && capacity >= value(at.capacity)) cells[from + at.capacity] = capacity + 1
-  if (occupied === null) {
-    cells[from + at.silent] = value(at.silent) + 1
-    return
-  }
-  const count = value(at.count)
-  cells[from + at.count] = count + 1
-  cells[from + at.sum] = value(at.sum) + occupied
-  if (count === 0 || occupied < value(at.min)) cells[from + at.min] = occupied
-  if (count === 0 || occupied > value(at.max)) cells[from + at.max] = occupied
-  if (count === 0 || timestampMs < value(at.firstMs)) {
-    cells[from + at.first] = occupied
-    cells[from + at.firstMs] = timestampMs
-  }
-  if (count === 0 || timestampMs > value(at.lastMs)) {
-    cells[from + at.last] = occupied
-    cells[from + at.lastMs] = timestampMs
-  }
-}
+const cellsOfPart = new Float64Array(cellsOfWindow)
 
-function addRun(sums: SpanSums, { span, cells, startMs, ...part }: Part, run: WindowRun): void {
+function addRun(sums: SpanSums, { span, device, held, ...part }: Part, run: WindowRun): void {
+  const add = (quarter: number, window: number) => {
+    if (!held.cells.read(device, quarter, cellsOfPart)) return
+    cellsOfPart[at.firstMs] = held.fromMs + (cellsOfPart[at.firstMs] as number) // in range, as is the other
+    cellsOfPart[at.lastMs] = held.fromMs + (cellsOfPart[at.lastMs] as number)
+    sums.addCells({ span, window: run.index + window }, cellsOfPart, 0)
+  }
+  const windowAt = (ms: number) => Math.floor((ms - run.fromMs) / run.stepMs)
+  const fromMs = Math.max(part.fromMs, run.fromMs)
   const toMs = Math.min(part.toMs, run.fromMs + run.stepMs * run.count)
-  const isWhole = part.fromMs === startMs && toMs === startMs + dayMs && run.fromMs <= startMs
-  const window = Math.floor((startMs - run.fromMs) / run.stepMs)
-  if (isWhole && toMs <= run.fromMs + (window + 1) * run.stepMs) {
-    sums.addCells({ span, window: run.index + window }, cells, wholeDay)
-    return
-  }
-  for (let fromMs = Math.max(part.fromMs, run.fromMs); fromMs < toMs; fromMs += rollupGrainMs) {
-    const quarter = ((fromMs - startMs) / rollupGrainMs) * cellsOfWindow
-    if (cells[quarter + at.count] === 0 && cells[quarter + at.silent] === 0) continue
-    const window = run.index + Math.floor((fromMs - run.fromMs) / run.stepMs)
-    sums.addCells({ span, window }, cells, quarter)
-  }
+  const isWhole = fromMs === held.fromMs && toMs === held.toMs
+  if (isWhole && windowAt(fromMs) === windowAt(toMs - 1)) add(wholeDay, windowAt(fromMs))
+  else for (let ms = fromMs; ms < toMs; ms += rollupGrainMs) add(quarterOf(held, ms), windowAt(ms))
 }

@@ -13,10 +13,10 @@ export interface WindowPart extends SpanWindow {
 
 /** Where in the cells of a window what stands; from `min` to `lastMs` nothing is said where there is no count. */
 export const at = {
-  count: 0,
-  silent: 1,
-  late: 2,
-  sum: 3,
+  sum: 0,
+  count: 1,
+  silent: 2,
+  late: 3,
   min: 4,
   max: 5,
   first: 6,
