@@ -82,6 +82,7 @@ export class Answers {
       latitude: lot.latitude ?? null,
       longitude: lot.longitude ?? null,
       zone: lot.zone ?? null,
+      openingHours: lot.openingHours ?? null,
       devices: spans.map(({ deviceId }) => deviceId),
     }))
     return { rows, gaps: [] }

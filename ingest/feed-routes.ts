@@ -6,6 +6,7 @@ import type { LatestRow } from '../core/contract/query.ts'
 import type { Lot } from '../core/contract/registry.ts'
 import type { Door } from '../core/runtime/door.ts'
 import type { Feed, PublishedLot } from './feeds/feed.ts'
+import { isOpenAt } from './opening.ts'
 
 export interface FeedRoutesOptions {
   readonly door: Door
@@ -37,7 +38,8 @@ export function addFeedRoutes(server: FastifyInstance, options: FeedRoutesOption
 
   async function textOf(feed: Feed, principal: Principal | undefined): Promise<string> {
     const rows = await options.latest(principal, AbortSignal.timeout(answerMs))
-    return feed.write({ lots: rows.map((row) => published(row, options.lotOf(row.lotId))), nowMs: now() })
+    const nowMs = now()
+    return feed.write({ lots: rows.map((row) => published(row, options.lotOf(row.lotId), nowMs)), nowMs })
   }
 
   /** Of what everybody may see, once for all who ask at about the same time. */
@@ -72,13 +74,14 @@ export function addFeedRoutes(server: FastifyInstance, options: FeedRoutesOption
   }
 }
 
-function published(row: LatestRow, lot: Lot | undefined): PublishedLot {
+function published(row: LatestRow, lot: Lot | undefined, nowMs: number): PublishedLot {
   return {
     lotId: row.lotId,
     name: row.name,
     latitude: lot?.latitude,
     longitude: lot?.longitude,
     capacity: row.capacity ?? undefined,
+    isOpen: lot === undefined || isOpenAt(lot, nowMs),
     occupied: row.occupied ?? undefined,
     free: row.free ?? undefined,
     countedAtMs: row.time === null ? undefined : Date.parse(row.time),

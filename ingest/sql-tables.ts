@@ -66,12 +66,13 @@ function rowsOf(
       .map(({ deviceId, lotId }) => [deviceId, lotId]),
   )
   return {
-    lots: lots.map(({ lotId, name, latitude, longitude, zone, capacities }) => ({
+    lots: lots.map(({ lotId, name, latitude, longitude, zone, openingHours, capacities }) => ({
       lotId,
       name,
       latitude,
       longitude,
       zone,
+      openingHours,
       capacity: capacityAt(capacities, nowMs),
     })),
     capacities: lots.flatMap(({ lotId, capacities }) => capacities.map((dated) => ({ lotId, ...dated }))),

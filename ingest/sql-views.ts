@@ -14,6 +14,7 @@ export const smallTables = {
     latitude: 'DOUBLE',
     longitude: 'DOUBLE',
     zone: 'VARCHAR',
+    openingHours: 'VARCHAR',
     capacity: 'INTEGER',
   },
   capacities: { lotId: 'VARCHAR', fromMs: 'BIGINT', capacity: 'INTEGER' },

@@ -4,7 +4,9 @@
  */
 import { schedule } from 'node-cron'
 import type { LotId } from '../core/contract/device.ts'
+import type { Lot } from '../core/contract/registry.ts'
 import type { Log } from '../core/runtime/log.ts'
+import { openingOf } from './opening.ts'
 import type { Places } from './places.ts'
 import type { Store } from './store/store.ts'
 import type { StuckWatch } from './stuck.ts'
@@ -32,13 +34,20 @@ const graceMs = hourMs
 const hourly = '41 * * * *'
 
 export function startStuckKeeper({ store, places, watch, now, log }: StuckKeeperOptions): StuckKeeper {
-  /** Up to where each lot was fed. */
-  const fed = new Map<LotId, number>()
+  /** Up to where each lot was fed, and by which hours it was judged. */
+  const fed = new Map<LotId, { readonly toMs: number; readonly hours: string }>()
   const stopping = new AbortController()
   let running: Promise<void> | undefined
 
-  async function feed(lotId: LotId, toMs: number): Promise<void> {
-    const fromMs = fed.get(lotId) ?? toMs - lookBackMs
+  async function feed(lot: Lot, toMs: number): Promise<void> {
+    const lotId = lot.lotId as LotId // the feed's schema has the same grammar
+    const hours = `${lot.openingHours} ${lot.zone}`
+    const opening = openingOf(lot)
+    if (fed.has(lotId) && fed.get(lotId)?.hours !== hours) {
+      fed.delete(lotId)
+      watch.drop(lotId)
+    }
+    const fromMs = fed.get(lotId)?.toMs ?? toMs - lookBackMs
     const spans = places.spansOf(lotId, fromMs, toMs)
     if (spans.length === 0 || fromMs >= toMs) return
     const run = { index: 0, fromMs, stepMs: hourMs, count: (toMs - fromMs) / hourMs }
@@ -48,26 +57,28 @@ export function startStuckKeeper({ store, places, watch, now, log }: StuckKeeper
       [...windows].flatMap(({ span, window, min, max, silent }) => {
         const device = spans[span]
         const isSteady = silent === 0 && min !== null && min === max
+        const startMs = fromMs + window * hourMs
         return device === undefined
           ? []
           : [
               {
                 deviceId: device.deviceId,
-                fromMs: fromMs + window * hourMs,
+                fromMs: startMs,
+                openMs: opening.openMsIn(startMs, startMs + hourMs),
                 value: isSteady ? min : undefined,
               },
             ]
       }),
     )
-    fed.set(lotId, toMs)
+    fed.set(lotId, { toMs, hours })
   }
 
   async function work(): Promise<void> {
     const toMs = Math.floor((now() - graceMs) / hourMs) * hourMs
-    for (const { lotId } of places.lots()) {
+    for (const lot of places.lots()) {
       if (stopping.signal.aborted) return
-      await feed(lotId as LotId, toMs).catch((error: unknown) => {
-        if (!stopping.signal.aborted) log.warn('stuck.not_watched', { lotId, error })
+      await feed(lot, toMs).catch((error: unknown) => {
+        if (!stopping.signal.aborted) log.warn('stuck.not_watched', { lotId: lot.lotId, error })
       })
     }
     watch.forget(toMs - saidMs)

@@ -1,7 +1,7 @@
 /**
  * Which devices show the same value for too long: longer than any device of their lot has in the four weeks before, and
- * over an hour. Runs are counted in whole hours. A lot that has not been known for a week is not judged: its nights and
- * its Sundays have not been seen. Pure.
+ * over an hour, of the time in which the lot is open. Runs are made of whole hours. A lot that has not been known for a
+ * week is not judged: its nights and its Sundays have not been seen. Pure.
  */
 import type { DeviceId, LotId } from '../core/contract/device.ts'
 
@@ -13,6 +13,8 @@ const knownMs = 7 * 24 * hourMs
 export interface HourOfDevice {
   readonly deviceId: DeviceId
   readonly fromMs: number
+  /** How much of it the lot is open. */
+  readonly openMs: number
   readonly value: number | undefined
 }
 
@@ -20,6 +22,8 @@ interface Run {
   readonly value: number
   readonly fromMs: number
   toMs: number
+  /** How much of it the lot was open. */
+  openMs: number
 }
 
 interface WatchedLot {
@@ -30,10 +34,18 @@ interface WatchedLot {
   ended: Run[]
 }
 
+interface StuckSpan {
+  readonly run: Run
+  readonly lot: WatchedLot
+  /** The hour in which it had lasted too long. */
+  readonly fromMs: number
+  toMs: number
+}
+
 export class StuckWatch {
   readonly #lots = new Map<LotId, WatchedLot>()
   /** By device, in order; `toMs` exclusive. */
-  readonly #spans = new Map<DeviceId, { runFromMs: number; fromMs: number; toMs: number }[]>()
+  readonly #spans = new Map<DeviceId, StuckSpan[]>()
 
   isStuck(deviceId: DeviceId, timestampMs: number): boolean {
     return (this.#spans.get(deviceId) ?? []).some(
@@ -55,18 +67,30 @@ export class StuckWatch {
 
   /** Nothing is said of what is older. */
   forget(beforeMs: number): void {
+    this.#keep(({ toMs }) => toMs > beforeMs)
+  }
+
+  /** What was fed of a lot is forgotten, and what was found: its hours are fed anew, since it is open at other times. */
+  drop(lotId: LotId): void {
+    const dropped = this.#lots.get(lotId)
+    this.#lots.delete(lotId)
+    this.#keep(({ lot }) => lot !== dropped)
+  }
+
+  #keep(isKept: (span: StuckSpan) => boolean): void {
     for (const [deviceId, spans] of this.#spans) {
-      const kept = spans.filter(({ toMs }) => toMs > beforeMs)
+      const kept = spans.filter(isKept)
       if (kept.length === 0) this.#spans.delete(deviceId)
       else this.#spans.set(deviceId, kept)
     }
   }
 
-  #hour(lot: WatchedLot, { deviceId, fromMs, value }: HourOfDevice): void {
+  #hour(lot: WatchedLot, { deviceId, fromMs, openMs, value }: HourOfDevice): void {
     const run = lot.running.get(deviceId)
     // One hour may be missing: some devices speak once an hour.
     if (run !== undefined && run.value === value && fromMs - run.toMs <= hourMs) {
       run.toMs = fromMs + hourMs
+      run.openMs += openMs
       this.#judge(lot, deviceId, run)
       return
     }
@@ -75,18 +99,17 @@ export class StuckWatch {
       lot.ended.push(run)
       lot.running.delete(deviceId)
     }
-    if (value !== undefined) lot.running.set(deviceId, { value, fromMs, toMs: fromMs + hourMs })
+    if (value !== undefined) lot.running.set(deviceId, { value, fromMs, toMs: fromMs + hourMs, openMs })
   }
 
-  #judge(lot: WatchedLot, deviceId: DeviceId, { fromMs, toMs }: Run): void {
-    if (fromMs - lot.sinceMs < knownMs) return
-    const past = lot.ended.filter((run) => run.toMs > fromMs - historyMs)
-    const longestMs = past.reduce((longest, run) => Math.max(longest, run.toMs - run.fromMs), hourMs)
-    if (toMs - fromMs <= longestMs) return
+  #judge(lot: WatchedLot, deviceId: DeviceId, run: Run): void {
+    if (run.fromMs - lot.sinceMs < knownMs) return
+    const past = lot.ended.filter(({ toMs }) => toMs > run.fromMs - historyMs)
+    const longestMs = past.reduce((longest, { openMs }) => Math.max(longest, openMs), hourMs)
+    if (run.openMs <= longestMs) return
     const spans = this.#spans.get(deviceId) ?? []
-    this.#spans.set(deviceId, [
-      ...spans.filter(({ runFromMs }) => runFromMs !== fromMs),
-      { runFromMs: fromMs, fromMs: fromMs + longestMs, toMs },
-    ])
+    const known = spans.find((span) => span.run === run)
+    if (known !== undefined) known.toMs = run.toMs
+    else this.#spans.set(deviceId, [...spans, { run, lot, fromMs: run.toMs - hourMs, toMs: run.toMs }])
   }
 }

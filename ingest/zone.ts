@@ -4,9 +4,12 @@
  */
 import { Temporal } from 'temporal-polyfill'
 import { FleetError } from '../core/contract/errors.ts'
+import { weekMinutes } from '../core/contract/opening-hours.ts'
 
 const minuteMs = 60_000
 const dayMs = 24 * 3600_000
+/** The first of January 1970 was a Thursday. */
+const mondayMinutes = (3 * dayMs) / minuteMs
 /** Stretches of time that a zone remembers: as many as it changes its clocks in thirty years, mostly. */
 const stretchesMax = 64
 
@@ -102,10 +105,16 @@ export class Zone {
     }
   }
 
+  /** Minutes since the local week began, on Monday at midnight, as the clocks show it. */
+  minuteOfWeek(atMs: number): number {
+    const minutes = Math.floor((atMs + this.#stretchOf(atMs).offsetMs) / minuteMs)
+    return (minutes + mondayMinutes) % weekMinutes
+  }
+
   /** The hour of the local week that an instant lies in. */
   hourOf(atMs: number): { weekday: number; hour: number } {
-    const local = new Date(atMs + this.#stretchOf(atMs).offsetMs)
-    return { weekday: ((local.getUTCDay() + 6) % 7) + 1, hour: local.getUTCHours() }
+    const hour = Math.floor(this.minuteOfWeek(atMs) / 60)
+    return { weekday: Math.floor(hour / 24) + 1, hour: hour % 24 }
   }
 
   #parseAbsolute(text: string): number {

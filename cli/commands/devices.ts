@@ -184,13 +184,17 @@ export function addLots(lotctl: Command, desk: Desk): void {
 
   const set = verb(lot, 'set <lotId>', {
     description: 'register a lot, or change what is known of it; the rest stays as it is',
-    examples: ['lot set north --name "North deck" --capacity 80', 'lot set north --zone Europe/Athens'],
+    examples: [
+      'lot set north --name "North deck" --capacity 80',
+      'lot set north --zone Europe/Athens --hours "Mo-Fr 06:00-22:00; Sa 08:00-20:00; Su off"',
+    ],
     changes: true,
   })
     .option('--name <name>', 'for people; required for a new lot')
     .option('--latitude <degrees>', 'WGS 84', coordinate)
     .option('--longitude <degrees>', 'WGS 84', coordinate)
     .option('--zone <zone>', 'IANA time zone of the lot', zone)
+    .option('--hours <hours>', 'when it is open, in that zone; 24/7 for always')
     .option('--capacity <spaces>', 'how many spaces', whole)
     .option(
       '--from <time>',

@@ -12,7 +12,7 @@ export const kinds = {
 
 export const columnsOf = {
   device: ['deviceId', 'name', 'state', 'tags', 'registeredAtMs'],
-  lot: ['lotId', 'name', 'zone', 'latitude', 'longitude', 'capacity'],
+  lot: ['lotId', 'name', 'zone', 'openingHours', 'latitude', 'longitude', 'capacity'],
   client: ['oauthClientId', 'name', 'kind', 'grantTypes', 'authMethods'],
   api: ['audience', 'name', 'alg', 'dialect', 'tokenLifeSec', 'builtIn'],
   grant: ['oauthClientId', 'audience', 'scopes'],

@@ -21,6 +21,7 @@ interface LotFlags extends CallFlags {
   readonly latitude?: number
   readonly longitude?: number
   readonly zone?: string
+  readonly hours?: string
   readonly capacity?: number
   readonly from?: number
 }
@@ -28,7 +29,7 @@ interface LotFlags extends CallFlags {
 /** Registers the lot, or changes what is named of it; the rest stays as it is. */
 export async function lotSet(call: Call, flags: LotFlags, lotId: string): Promise<void> {
   const { value: known, match } = await call.read<Lot>(`/v1/lots/${encodeURIComponent(lotId)}`)
-  const { name = known?.name, latitude, longitude, zone, capacity, from } = flags
+  const { name = known?.name, latitude, longitude, zone, hours, capacity, from } = flags
   if (name === undefined) throw new FleetError('request.invalid', `${lotId} is a new lot: --name`)
   const { lotId: _, ...was } = known ?? { lotId, capacities: [] }
   const lot: LotRequest = {
@@ -37,6 +38,7 @@ export async function lotSet(call: Call, flags: LotFlags, lotId: string): Promis
     ...(latitude === undefined ? {} : { latitude }),
     ...(longitude === undefined ? {} : { longitude }),
     ...(zone === undefined ? {} : { zone }),
+    ...(hours === undefined ? {} : { openingHours: hours }),
     capacities:
       capacity === undefined
         ? was.capacities

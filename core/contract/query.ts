@@ -178,6 +178,7 @@ export const LotRow = Type.Object({
   latitude: NullableNumber,
   longitude: NullableNumber,
   zone: NullableString,
+  openingHours: NullableString,
   /** Devices that count for the lot now. */
   devices: Type.Array(Type.String()),
 })

@@ -27,6 +27,14 @@ export const Lot = Type.Object(
     zone: Type.Optional(
       Type.String({ minLength: 1, maxLength: 64, description: 'IANA time zone of the lot' }),
     ),
+    openingHours: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 500,
+        description:
+          'when it is open, as OpenStreetMap writes it: "Mo-Fr 06:00-22:00; Sa 08:00-20:00"; absent: always. Needs `zone`',
+      }),
+    ),
     /** Ascending by `fromMs`; empty when nobody knows. */
     capacities: Type.Array(DatedCapacity, { maxItems: 1000 }),
   },

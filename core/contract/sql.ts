@@ -118,6 +118,7 @@ export const sqlViews = {
     latitude: 'degrees north',
     longitude: 'degrees east',
     zone: 'its IANA time zone',
+    openingHours: 'as OpenStreetMap writes them; null: always open',
     capacity: 'spaces now',
   },
   capacities: {

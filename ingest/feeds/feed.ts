@@ -10,6 +10,8 @@ export interface PublishedLot {
   readonly latitude: number | undefined
   readonly longitude: number | undefined
   readonly capacity: number | undefined
+  /** By its opening hours; without any it always is. */
+  readonly isOpen: boolean
   /** Undefined unless every device of the lot has spoken lately. */
   readonly occupied: number | undefined
   readonly free: number | undefined

@@ -1,7 +1,7 @@
 /**
  * ParkAPI 1.0, the format of ParkenDD: `last_updated`, `last_downloaded`, `data_source` and `lots` of one city.
  * Times are UTC without an offset, as its README has it. `free` is left out where there is no live count, `state` is
- * `nodata` then; a lot whose capacity nobody knows is left out, since `total` is required and zero would be a lie.
+ * `nodata` then, unless it is `closed` by its opening hours; a lot whose capacity nobody knows is left out, since `total` is required and zero would be a lie.
  */
 import type { Feed, PublishedLot } from './feed.ts'
 
@@ -37,13 +37,13 @@ export function createParkApiFeed({ cityId, cityName, source, version }: ParkApi
   }
 }
 
-function lotOf({ lotId, name, latitude, longitude, free }: PublishedLot, total: number): object {
+function lotOf({ lotId, name, latitude, longitude, free, isOpen }: PublishedLot, total: number): object {
   return {
     id: lotId,
     name,
     total,
     ...(free === undefined ? {} : { free }),
-    state: free === undefined ? 'nodata' : 'open',
+    state: isOpen ? (free === undefined ? 'nodata' : 'open') : 'closed',
     coords: latitude === undefined || longitude === undefined ? null : { lat: latitude, lng: longitude },
     forecast: false,
   }

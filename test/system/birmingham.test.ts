@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { slugOf } from '../../core/contract/device.ts'
 import type { Answer, LotRow, QuarantineRow, ReadingRow, SeriesRow } from '../../core/contract/query.ts'
+import type { Lot } from '../../core/contract/registry.ts'
 import { root } from '../../scripts/build.mjs'
 import type { Ended } from '../kit/command.ts'
 import { lotctlEnv, runLotctl } from '../kit/lotctl.ts'
 import { describeWithFile } from '../kit/needs.ts'
+import { eventually } from '../kit/program.ts'
 import { System } from '../kit/system.ts'
 
 const file = join(root, '../shared/data/birmingham-car-parks.csv')
@@ -79,6 +81,19 @@ describeWithFile(file)('the car parks of Birmingham', () => {
     expect(lots).toHaveLength(30)
     expect(new Map(lots.map((lot) => [lot.lotId, lot.capacity]))).toEqual(capacities)
     expect(lots.find((lot) => lot.lotId === 'Bull-Ring')?.name).toBe('Bull Ring')
+  })
+
+  it('say when they are open, as soon as the registry knows', async () => {
+    const path = '/v1/lots/Bull-Ring'
+    const { lotId, ...lot } = await system.registry.json<Lot>(path)
+    const openingHours = 'Mo-Sa 07:00-20:00; Su 09:00-18:00'
+    await system.registry.json(path, { method: 'PUT', body: { ...lot, openingHours } })
+
+    const told = await eventually(async () => {
+      const { rows: lots } = await system.queries.json<Answer<LotRow>>('/v1/lots')
+      return lots.find((row) => row.lotId === lotId && row.openingHours !== null)
+    })
+    expect(told).toMatchObject({ openingHours, zone: lot.zone })
   })
 
   it('are stored once each: what the file repeats is a duplicate, what is negative is set aside', async () => {

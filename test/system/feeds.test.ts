@@ -13,6 +13,13 @@ const lots = [
     capacities: [{ fromMs: 0, capacity: 100 }],
   },
   { lotId: 'south', name: 'South', capacities: [{ fromMs: 0, capacity: 50 }] },
+  {
+    lotId: 'west',
+    name: 'West',
+    zone: 'Europe/Berlin',
+    openingHours: 'Mo-Su off',
+    capacities: [{ fromMs: 0, capacity: 10 }],
+  },
 ]
 const assignments = [{ deviceId: 'n1', lotId: 'north', fromMs: 0, toMs: null }]
 
@@ -62,6 +69,7 @@ describe('the feed for ParkAPI', () => {
         forecast: false,
       },
       { id: 'south', name: 'South', total: 50, state: 'nodata', coords: null, forecast: false },
+      { id: 'west', name: 'West', total: 10, state: 'closed', coords: null, forecast: false },
     ])
   })
 
@@ -87,7 +95,7 @@ describe('the feed for ParkAPI', () => {
     const answer = await stranger(open, '/v1/feeds/parkapi/dresden')
     expect(answer.status).toBe(200)
     expect(answer.headers.get('cache-control')).toBe('public, max-age=5')
-    expect(((await answer.json()) as City).lots).toHaveLength(2)
+    expect(((await answer.json()) as City).lots).toHaveLength(lots.length)
   })
 })
 

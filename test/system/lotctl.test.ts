@@ -99,6 +99,18 @@ describe('lotctl', () => {
     expect((await lotctl('device', 'resume', 'kerb-1')).exit).toBe(5)
   }, 60_000)
 
+  it('takes the hours of a lot as OpenStreetMap has them, and says which part it does not understand', async () => {
+    await json('lot', 'set', 'shop', '--name', 'Shop', '--zone', 'Europe/Athens')
+    const bad = await lotctl('lot', 'set', 'shop', '--hours', 'Mo-Fr 06:00-22:00; weekend off')
+    expect([bad.exit, bad.stdout]).toEqual([2, ''])
+    expect(bad.stderr).toContain('"weekend off" is not understood')
+    expect(await json('lot', 'show', 'shop')).not.toHaveProperty('openingHours')
+
+    const openingHours = 'Mo-Fr 06:00-22:00; Sa 08:00-20:00; Su off'
+    await json('lot', 'set', 'shop', '--hours', openingHours)
+    expect(await json('lot', 'show', 'shop')).toMatchObject({ zone: 'Europe/Athens', openingHours })
+  }, 60_000)
+
   it('writes a secret where only its owner reads it, and not over another file', async () => {
     const out = path('shop.json')
     const told = await lotctl('client', 'create', 'shop', '--grant', 'ingest=read:readings', '--out', out)

@@ -125,7 +125,12 @@ describe('provisioning', () => {
 
   it('registers lots, devices and clients, and shows them', async () => {
     const { operator } = provisioning
-    const lot = { name: 'Shown', zone: 'Europe/London', capacities: [{ fromMs: 0, capacity: 9 }] }
+    const lot = {
+      name: 'Shown',
+      zone: 'Europe/London',
+      openingHours: 'Mo-Fr 06:00-22:00; Sa 08:00-20:00',
+      capacities: [{ fromMs: 0, capacity: 9 }],
+    }
 
     expect(await operator.json<Lot>('/v1/lots/shown', put(lot))).toEqual({ lotId: 'shown', ...lot })
     await register('shown', { name: 'Shown gate', lotId: 'shown', assignedFromMs: 1000 })
@@ -190,6 +195,7 @@ describe('provisioning', () => {
     ['/v1/devices', post({ deviceId: 'broker' }), 'request.conflict'],
     ['/v1/devices', post({ deviceId: 'lost', lotId: 'no-such-lot' }), 'request.invalid'],
     ['/v1/lots/bad', put({ name: 'x' }), 'request.invalid'],
+    ['/v1/lots/bad', put({ name: 'x', capacities: [], openingHours: '24/7' }), 'request.invalid'],
     ['/v1/clients', post({ oauthClientId: 'x', kind: 'device', grants: [] }), 'request.invalid'],
   ])('answers a request to %s that cannot be done with its reason', async (path, request, code) => {
     await expect(provisioning.operator.json(path, request)).rejects.toMatchObject({ code })

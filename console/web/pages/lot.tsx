@@ -173,7 +173,8 @@ export function LotPage() {
 
 function aboutOf(lot: LotRow, zone: string): string {
   const spaces = lot.capacity === null ? 'capacity not known' : counted(lot.capacity, 'space')
-  return `${spaces}, ${counted(lot.devices.length, 'device')}, times of ${zone}`
+  const hours = lot.openingHours === null ? '' : `open ${lot.openingHours}, `
+  return `${spaces}, ${counted(lot.devices.length, 'device')}, ${hours}times of ${zone}`
 }
 
 function Standing({ latest, nowMs }: { latest: LatestRow; nowMs: number }) {

@@ -115,12 +115,14 @@ function NewLot({ close }: { close: () => void }) {
   const [name, setName] = useState('')
   const [capacity, setCapacity] = useState('')
   const [zone, setZone] = useState(localZone)
+  const [hours, setHours] = useState('')
   const lotId = slugOf(name) ?? ''
   const save = async (event: Event) => {
     event.preventDefault()
     const body = {
       name,
       zone,
+      ...(hours.trim() === '' ? {} : { openingHours: hours.trim() }),
       capacities: capacity === '' ? [] : [{ fromMs: 0, capacity: Number(capacity) }],
     }
     const path = `/api/provisioning/v1/lots/${encodeURIComponent(lotId)}`
@@ -149,6 +151,12 @@ function NewLot({ close }: { close: () => void }) {
         </Field>
         <Field label="Time zone" hint="Of its days and hours, such as Europe/Athens.">
           <input required value={zone} onInput={(event) => setZone(event.currentTarget.value)} />
+        </Field>
+        <Field
+          label="Opening hours"
+          hint="Such as Mo-Fr 06:00-22:00; Sa 08:00-20:00. Empty when it is always open."
+        >
+          <input value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
         </Field>
         <Fault problem={doing.problem} />
         <div class="row">

@@ -62,3 +62,27 @@ test('a stuck device is found at the start, and each hour is asked for once', as
   expect(isStuck(stuckSinceMs - hourMs)).toBe(false)
   expect(asked).toEqual([56 * dayHours, 2])
 })
+
+test('a lot that is open at other times now is judged anew, all eight weeks of it', async () => {
+  const nowMs = Date.UTC(2026, 5, 1, 12, 30)
+  // Since half past two in the night; clocks there are three hours ahead.
+  const stuckSinceMs = nowMs - 10 * hourMs - 30 * 60_000
+  const { store, asked } = storeSince(stuckSinceMs)
+  const places = new Places()
+  const lot = { lotId: 'north', name: 'North', zone: 'Europe/Athens', capacities: [] }
+  places.replace([lot], [{ deviceId: 'a', lotId: 'north', fromMs: 0, toMs: null }])
+  const watch = new StuckWatch()
+  const log = createLog({ program: 'test', level: 'silent' })
+  const keeper = startStuckKeeper({ store, places, watch, now: () => nowMs, log })
+  const isStuckAfter = (hours: number) => watch.isStuck('a' as DeviceId, stuckSinceMs + hours * hourMs + 1)
+  await keeper.run()
+  expect([1, 5, 6].map(isStuckAfter)).toEqual([true, true, true])
+
+  places.putLot({ ...lot, openingHours: '10:00-22:00' })
+  await keeper.run()
+  await keeper.stop()
+
+  // It opened at seven, and an hour later the value had stood for longer than an hour.
+  expect([1, 5, 6].map(isStuckAfter)).toEqual([false, false, true])
+  expect(asked).toEqual([56 * dayHours, 56 * dayHours])
+})

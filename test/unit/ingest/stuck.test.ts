@@ -12,7 +12,7 @@ const at = (hour: number) => hour * hourMs
 function usual(deviceId: DeviceId, fromHour: number, toHour: number): HourOfDevice[] {
   return Array.from({ length: toHour - fromHour }, (_, i) => {
     const hour = fromHour + i
-    return { deviceId, fromMs: at(hour), value: hour % 24 < 6 ? 0 : hour }
+    return { deviceId, fromMs: at(hour), openMs: hourMs, value: hour % 24 < 6 ? 0 : hour }
   })
 }
 
@@ -21,6 +21,7 @@ function still(deviceId: DeviceId, fromHour: number, toHour: number): HourOfDevi
   return Array.from({ length: toHour - fromHour }, (_, i) => ({
     deviceId,
     fromMs: at(fromHour + i),
+    openMs: hourMs,
     value: 7,
   }))
 }
@@ -74,18 +75,46 @@ describe('a device with the same value', () => {
     const moving = Array.from({ length: week + 8 }, (_, hour) => ({
       deviceId: a,
       fromMs: at(hour),
+      openMs: hourMs,
       value: hour,
     }))
     const start = week + 8
     watch.feed(lot, [
       ...moving,
       ...still(a, start, start + 1),
-      { deviceId: a, fromMs: at(start + 1), value: undefined },
+      { deviceId: a, fromMs: at(start + 1), openMs: hourMs, value: undefined },
       ...still(a, start + 2, start + 3),
       ...still(a, start + 6, start + 7),
     ])
 
     expect(stuckHours(watch, a, 0, start + 24)).toEqual([])
+  })
+
+  test('is judged by the time in which its lot is open: nights do not count, nor make long runs usual', () => {
+    const watch = new StuckWatch()
+    const start = 2 * week + 21
+    // Shut from ten in the evening to six in the morning.
+    const byDay = (hour: HourOfDevice) => {
+      const ofDay = (hour.fromMs / hourMs) % 24
+      return { ...hour, openMs: ofDay >= 6 && ofDay < 22 ? hourMs : 0 }
+    }
+    watch.feed(lot, [...usual(a, 0, start), ...still(a, start, start + 14)].map(byDay))
+
+    // An hour of the evening is open; the next that is open begins at six in the morning.
+    expect(stuckHours(watch, a, start, start + 24)).toEqual([9, 10, 11, 12, 13].map((hour) => start + hour))
+  })
+
+  test('is judged anew when what is known of its lot is dropped', () => {
+    const watch = new StuckWatch()
+    const start = 2 * week + 8
+    watch.feed(lot, [...usual(a, 0, start), ...still(a, start, start + 10)])
+    watch.feed('south' as LotId, [...usual(b, 0, start), ...still(b, start, start + 10)])
+    expect(stuckHours(watch, a, start, start + 24)).not.toEqual([])
+
+    watch.drop(lot)
+
+    expect(stuckHours(watch, a, start, start + 24)).toEqual([])
+    expect(stuckHours(watch, b, start, start + 24)).toEqual([6, 7, 8, 9].map((hour) => start + hour))
   })
 
   test('goes on being watched with what comes later, and is forgotten in time', () => {

@@ -17,6 +17,7 @@ function lot(more: Partial<PublishedLot>): PublishedLot {
     latitude: 51.05031,
     longitude: 13.73754,
     capacity: 400,
+    isOpen: true,
     occupied: 165,
     free: 235,
     countedAtMs: nowMs - 25_000,
@@ -51,6 +52,12 @@ describe('ParkAPI', () => {
 
     expect(lots).toEqual([expect.objectContaining({ state: 'nodata', total: 400 })])
     expect(lots[0]).not.toHaveProperty('free')
+  })
+
+  test('says that a lot is closed, and what is free in it all the same', () => {
+    expect((write(lot({ isOpen: false })) as { lots: object[] }).lots).toEqual([
+      expect.objectContaining({ state: 'closed', free: 235 }),
+    ])
   })
 
   test('says zero where it is full', () => {
