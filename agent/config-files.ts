@@ -59,8 +59,9 @@ export function findConfig(places: ConfigPlaces): FoundConfig {
   if (typeof merged.agent === 'object') merged = { ...merged, agent: section }
 
   const env = { ...places.env }
+  // Of a setting that ends so, or of another that is in a file of its own.
   for (const [name, value] of Object.entries(env))
-    if (value) origins.set(keyOf(name.replace(/_FILE$/, '')), name)
+    if (value) for (const one of [name, name.replace(/_FILE$/, '')]) origins.set(keyOf(one), name)
   for (const flag of places.flags) {
     const [, key, value] = /^([A-Za-z]+)=(.*)$/s.exec(flag) ?? []
     if (key === undefined || value === undefined) {

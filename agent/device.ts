@@ -2,11 +2,10 @@
  * One device of this process, put together: who it is, its tokens, its connection, its outbox, and what it tells of
  * itself. Which sensor it has is chosen by the front door.
  */
-import { existsSync } from 'node:fs'
 import type { TokenSource } from '../core/auth/token-source.ts'
 import type { Fetch } from '../core/auth/verifier.ts'
 import type { Epoch } from '../core/contract/device.ts'
-import { FleetError } from '../core/contract/errors.ts'
+import { FleetError, isFleetError } from '../core/contract/errors.ts'
 import type { StatusMessage } from '../core/contract/status.ts'
 import type { Log } from '../core/runtime/log.ts'
 import { type Agent, startAgent } from './agent.ts'
@@ -80,14 +79,12 @@ const credentialLookInFleetMs = 60_000
 /** Other commands wait for a rotation; one that was cut off goes on when it is asked for again. */
 const rotationMs = 60_000
 
-/** @throws FleetError when it cannot begin: wrong settings, a wrong credential, an outbox that another agent uses */
+/** @throws FleetError when it cannot begin: wrong settings, in a fleet a wrong credential, an outbox that another uses */
 export async function openDevice(options: DeviceOptions, parts: DeviceParts): Promise<Device> {
   const { remote } = options
   const { config } = remote
   const { clock, boot, random } = parts
-  // Without a credential a device that is alone counts and waits for one; a wrong one is for people to put right.
-  const isAwaited = options.isAlone && !existsSync(config.credentialFile)
-  const first = isAwaited ? undefined : identityNow(options)
+  const first = identityAtStart(options)
   const log = parts.log.child(first === undefined ? {} : { deviceId: first.deviceId }, config.logLevel)
   const cron = (Object.hasOwn(remote.settings, 'schedule') ? undefined : options.schedule) ?? config.schedule
   if (!isSchedule(cron)) throw new FleetError('config.invalid', `${cron} is not a cron expression`)
@@ -139,7 +136,7 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
     flushReadings: config.flushReadings,
     flushEveryMs: config.flushEveryMs,
   })
-  if (isAwaited) log.warn('credential.awaited', { path: config.credentialFile })
+  if (first === undefined) log.warn('credential.awaited', { path: config.credentialFile })
 
   const startedMs = clock.monotonicMs()
   let noted: ScheduleNote | undefined
@@ -275,6 +272,18 @@ export async function openDevice(options: DeviceOptions, parts: DeviceParts): Pr
       return agent.stop()
     },
   }
+}
+
+/** Undefined: a device that is alone has none that is good, and counts until people have put that right. */
+function identityAtStart(options: DeviceOptions): Identity | undefined {
+  const { config } = options.remote
+  try {
+    if (options.isAlone) readIdentity(config.credentialFile, config)
+  } catch (error) {
+    if (isFleetError(error, 'credential.invalid')) return undefined
+    throw error
+  }
+  return identityNow(options)
 }
 
 /** @throws FleetError when it is missing, wrong, or of another device */

@@ -96,7 +96,7 @@ export function createLink(options: LinkOptions): Link {
     if (before !== undefined) turn = turn.then(() => before.uplink.stop())
     turn = turn.then(() => begin(next))
     log.info('credential.taken', {
-      deviceId: identity.deviceId,
+      enrolledAs: identity.deviceId,
       credentialId: identity.credential.credentialId,
     })
   }

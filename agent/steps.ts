@@ -43,12 +43,19 @@ export function lineOf(steps: readonly Step[], queued: number): string {
 
 function enrolled({ link }: StepFacts): Step {
   if (link.identity !== undefined) return { name: 'enrolled', state: 'ok', detail: link.identity.deviceId }
+  const { identityFault } = link
   return {
     name: 'enrolled',
-    state: 'waiting',
-    detail: link.identityFault ?? 'no credential',
-    next: 'lot-agent enrol URL --key KEY',
+    state: identityFault === undefined ? 'waiting' : 'failed',
+    detail: identityFault ?? 'no credential',
+    next: toEnrol(identityFault !== undefined),
   }
+}
+
+/** @param isThere whether there is a credential, which is wrong: a new one would not take its place */
+export function toEnrol(isThere: boolean): string {
+  const enrol = 'lot-agent enrol URL --key KEY'
+  return isThere ? `put that right; if it is lost, move it away and ${enrol}` : enrol
 }
 
 function clock(facts: StepFacts): Step {

@@ -89,6 +89,10 @@ const health: readonly Column<DeviceRow>[] = [
     align: 'right',
   },
   { head: 'schedule', cell: (row) => row.schedule },
+  {
+    head: 'config',
+    cell: (row) => (row.configVersion === null ? null : `${row.configVersion} ${row.configState}`),
+  },
   { head: 'version', cell: (row) => row.version },
 ]
 

@@ -2,13 +2,14 @@
  * `lot-agent doctor`: goes through everything a device needs, one after the other, and says of the first that is missing
  * what to do next. It asks the agent that runs; where none does it looks for itself, and takes nothing over.
  */
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { CredentialFile } from '../../core/contract/credential.ts'
 import { isFleetError } from '../../core/contract/errors.ts'
 import type { AgentConfig } from '../config.ts'
 import type { Snapshot } from '../control.ts'
 import type { Identity } from '../identity.ts'
+import { toEnrol } from '../steps.ts'
 import type { TimeSync } from '../time-sync.ts'
 
 export interface Finding {
@@ -78,7 +79,7 @@ async function* withoutAgent(config: AgentConfig, parts: DoctorParts): AsyncGene
       name: 'enrolled',
       state: 'failed',
       ...wordsOf(error),
-      next: 'lot-agent enrol URL --key KEY',
+      next: toEnrol(existsSync(config.credentialFile)),
     }
   }
   yield ok('enrolled', identity.deviceId)

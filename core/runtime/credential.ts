@@ -18,15 +18,21 @@ export function readCredentialFile(path: string): CredentialFile {
     if ((statSync(path).mode & 0o077) !== 0) throw new Error('others can read it; chmod 600')
     value = JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
-    // What JSON.parse says quotes the text, which may be the secret.
-    const reason = error instanceof SyntaxError ? 'is not JSON' : (error as Error).message
-    throw new FleetError('credential.invalid', `${path}: ${reason}`)
+    throw new FleetError('credential.invalid', `${path}: ${reasonOf(error as Error)}`)
   }
   if (Value.Check(CredentialFile, value)) return value
   const faults = Value.Errors(CredentialFile, value).map(
     (error) => `${path}${error.instancePath}: ${error.message}`,
   )
   throw new FleetError('credential.invalid', `${path} is not a credential file`, { faults })
+}
+
+function reasonOf(error: Error): string {
+  // What JSON.parse says quotes the text, which may be the secret.
+  if (error instanceof SyntaxError) return 'is not JSON'
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT') return 'is not there'
+  return code === undefined ? error.message : `cannot be read (${code})`
 }
 
 /**

@@ -42,7 +42,7 @@ export function readSettings<Schema extends TObject>(
 ): Readonly<Static<Schema>> {
   const faults: string[] = []
   const settings: Record<string, unknown> = {}
-  const section = sectionOf(options.file, options.section, faults)
+  const section = sectionOf(options.file, { name: options.section, schema }, faults)
   const known = new Map<string, string>()
   for (const key of Object.keys(schema.properties)) known.set(settingName(options.prefix, key), key)
 
@@ -87,15 +87,22 @@ export function readSettings<Schema extends TObject>(
   return Object.freeze(settings) as Readonly<Static<Schema>>
 }
 
-function sectionOf(file: unknown, name: string, faults: string[]): Record<string, unknown> {
+function sectionOf(
+  file: unknown,
+  { name, schema }: { name: string; schema: TObject },
+  faults: string[],
+): Record<string, unknown> {
   if (file === undefined || file === null) return {}
   if (typeof file !== 'object' || Array.isArray(file)) {
     faults.push('the settings file is not a mapping')
     return {}
   }
   for (const key of Object.keys(file)) {
-    if (key !== name && !topLevel.includes(key))
-      faults.push(`${key}: unknown section${didYouMean(key, topLevel)}`)
+    if (key === name || topLevel.includes(key)) continue
+    const isSetting = Object.hasOwn(schema.properties, key)
+    faults.push(
+      `${key}: unknown section${isSetting ? `; it is a setting under ${name}:` : didYouMean(key, topLevel)}`,
+    )
   }
   const section = (file as Record<string, unknown>)[name] ?? {}
   if (typeof section === 'object' && !Array.isArray(section)) return section as Record<string, unknown>

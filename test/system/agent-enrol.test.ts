@@ -1,7 +1,8 @@
 /** How a board becomes a device of a running system, with the agent's own command. */
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Snapshot } from '../../agent/control.ts'
 import { initTls } from '../../cli/tls.ts'
 import { createTokenSource } from '../../core/auth/token-source.ts'
 import type { CredentialRecord } from '../../core/contract/client.ts'
@@ -224,6 +225,35 @@ describe('lot-agent enrol', options, () => {
     const { exit, stderr } = await enrol(system.issuer, '--key', 'lotenr_x')
     expect(exit).toBe(78)
     expect(stderr).toContain('others can read it')
+  })
+
+  it('counts on with a credential that others can read, says so, and sends it all when that is put right', async () => {
+    const { key } = await keyOf()
+    await enrol(system.issuer, '--key', key)
+    const path = join(board.path, 'credentials.json')
+    const deviceId = credential().deviceId ?? ''
+    const { rows: before } = await system.stored({ device: deviceId })
+    chmodSync(path, 0o644)
+    programs.push(await startProgram('agent', { args: ['run'], env: env() }))
+
+    const status = await eventually(async () => {
+      const { stdout } = await start('status', '--json').ended
+      const told = JSON.parse(stdout) as Snapshot
+      return told.status.queue.readings > 2 ? told : undefined
+    })
+    expect(status.steps[0]).toMatchObject({
+      name: 'enrolled',
+      state: 'failed',
+      detail: expect.stringContaining('others can read it'),
+    })
+
+    chmodSync(path, 0o600)
+    const { rows, complete } = await eventually(async () => {
+      const stored = await system.stored({ device: deviceId })
+      return stored.rows.length >= before.length + status.status.queue.readings ? stored : undefined
+    })
+    expect(rows.map(({ seq }) => seq)).toEqual(rows.map((_, i) => i))
+    expect(complete).toBe(true)
   })
 
   it('shows the credential without what is secret', async () => {

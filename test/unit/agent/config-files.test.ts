@@ -43,7 +43,11 @@ describe('the settings of a board', () => {
       config,
       origins,
       files: read,
-    } = find(files, { LOT_AGENT_FLUSH_EVERY_MS: '4', LOT_AGENT_OUTBOX_DIR: '/d' }, ['outboxDir=/e'])
+    } = find(
+      files,
+      { LOT_AGENT_FLUSH_EVERY_MS: '4', LOT_AGENT_OUTBOX_DIR: '/d', LOT_AGENT_CREDENTIAL_FILE: '/me.json' },
+      ['outboxDir=/e'],
+    )
     expect(config).toMatchObject({ windowMessages: 1, flushReadings: 3, flushEveryMs: 4, outboxDir: '/e' })
     expect(read).toEqual([etc, `${folder}/10.yaml`, `${folder}/20.yaml`])
     expect(Object.fromEntries(origins)).toMatchObject({
@@ -51,6 +55,7 @@ describe('the settings of a board', () => {
       flushReadings: `${folder}/20.yaml:2`,
       flushEveryMs: 'LOT_AGENT_FLUSH_EVERY_MS',
       outboxDir: '--set outboxDir',
+      credentialFile: 'LOT_AGENT_CREDENTIAL_FILE',
     })
   })
 

@@ -189,6 +189,10 @@ describe('a wrong setting', () => {
     ])
   })
 
+  it('may be a setting outside of its section', () => {
+    expect(faultsOf(required, { port: 1 })).toEqual(['port: unknown section; it is a setting under broker:'])
+  })
+
   it('of another program is not this one’s matter', () => {
     const env = { ...required, LOTWATCH_INGEST_PORT: 'x', LOTWATCH_CONFIG: 'x', LOTWATCH_BROKERAGE: 'x' }
     expect(faultsOf(env, { ingest: { port: 'x' } })).toEqual([])
