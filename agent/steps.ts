@@ -104,10 +104,14 @@ function token({ link }: StepFacts): Step {
 function mqtt({ link }: StepFacts): Step {
   if (link.isConnected) return { name: 'MQTT', state: 'ok', detail: link.identity?.broker.url ?? '' }
   const where = link.identity?.broker.url
+  const next =
+    link.connectFault === 'connack_5'
+      ? 'the broker refuses the token: is the device suspended? It is tried again by itself'
+      : `is ${where} reachable from here? It is tried again by itself`
   return {
     name: 'MQTT',
     state: link.connectFault === undefined ? 'waiting' : 'failed',
     detail: link.connectFault ?? 'not connected yet',
-    ...(where === undefined ? {} : { next: `is ${where} reachable from here? It is tried again by itself` }),
+    ...(where === undefined ? {} : { next }),
   }
 }

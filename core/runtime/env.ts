@@ -74,7 +74,7 @@ export function readSettings<Schema extends TObject>(
     if (error === undefined) settings[key] = value
     else
       faults.push(
-        `${found.where}: ${error.message}${found.isSecret ? '' : `, but is ${JSON.stringify(found.text ?? value)}`}`,
+        `${found.where}: ${choicesOf(property) ?? error.message}${found.isSecret ? '' : `, but is ${JSON.stringify(found.text ?? value)}`}`,
       )
   }
   if (faults.length > 0) {
@@ -85,6 +85,14 @@ export function readSettings<Schema extends TObject>(
     )
   }
   return Object.freeze(settings) as Readonly<Static<Schema>>
+}
+
+/** What a setting with a few words to choose from may be. */
+function choicesOf(
+  property: TSchema & { enum?: readonly unknown[]; anyOf?: readonly { const?: unknown }[] },
+) {
+  const choices = property.enum ?? property.anyOf?.map((one) => one.const)
+  return choices === undefined || choices.includes(undefined) ? undefined : `must be ${choices.join(' or ')}`
 }
 
 function sectionOf(

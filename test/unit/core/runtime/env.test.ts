@@ -9,6 +9,8 @@ const schema = Type.Object({
   batchAgeMs: Type.Number({ default: 5 }),
   insecure: Type.Boolean({ default: false }),
   allowedHosts: Type.Array(Type.String({ minLength: 1 }), { default: ['localhost'] }),
+  kind: Type.Optional(Type.Union([Type.Literal('duckdb'), Type.Literal('influx')])),
+  level: Type.Optional(Type.Enum(['low', 'high'])),
   pepper: Type.Optional(Type.String({ minLength: 16 })),
   rows: Type.Optional(Type.Array(Type.Object({ name: Type.String() }, { additionalProperties: false }))),
 })
@@ -181,6 +183,13 @@ describe('a wrong setting', () => {
     [{ broker: [] }, 'broker: is not a mapping'],
   ])('may be the whole file or section: %j', (file, fault) => {
     expect(faultsOf(required, file)).toEqual([fault])
+  })
+
+  it('is told with what it may be, where that is a few words', () => {
+    expect(faultsOf({ ...required, LOTWATCH_BROKER_KIND: 'redis' }, { broker: { level: 7 } })).toEqual([
+      'LOTWATCH_BROKER_KIND: must be duckdb or influx, but is "redis"',
+      'broker.level: must be low or high, but is 7',
+    ])
   })
 
   it('may be a section nobody knows, such as a misspelt one', () => {
