@@ -37,7 +37,7 @@ import { type Column, columnsOf } from './formats/table.ts'
 import { leavingOf } from './leaving.ts'
 import type { Among } from './scope.ts'
 import type { SeriesAnswers, WindowsQuestion } from './series-answers.ts'
-import { parseEvery } from './windows.ts'
+import { parseEvery, startOfWindow } from './windows.ts'
 import { Zone } from './zone.ts'
 
 export interface QueryRoutesOptions extends SenderOptions {
@@ -208,7 +208,7 @@ function windowsOf(
   const toMs = zone.parse(query.to ?? 'now', 'to', nowMs)
   const every = parseEvery(query.every ?? otherwise.every, { fromMs: askedMs, toMs })
   // Nobody means half a minute by `-7d`: windows then start where the clock does.
-  const fromMs = /^(now)?-[^/]+$/.test(from) ? zone.startOf(every.unit, askedMs) : askedMs
+  const fromMs = /^(now)?-[^/]+$/.test(from) ? startOfWindow(every, askedMs, zone) : askedMs
   if (toMs < fromMs) throw invalid('to: is before from')
   return { among: amongOf(query), fromMs, toMs, every }
 }

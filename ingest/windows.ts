@@ -6,7 +6,7 @@
  * a day is shorter or longer than the one before, which is when clocks are changed. So a store finds the window of
  * an instant by a division, whatever the zone.
  */
-import type { TimeUnit, Zone } from './zone.ts'
+import { type TimeUnit, unitMs, type Zone } from './zone.ts'
 
 /** `count` windows of `stepMs`, the first from `fromMs` on, numbered from `index`. */
 export interface WindowRun {
@@ -52,6 +52,19 @@ export function parseEvery(text: string, range: { fromMs: number; toMs: number }
 
 export function everyText({ count, unit }: Every): string {
   return `${count}${unit}`
+}
+
+/**
+ * Where the clock begins the window that an instant lies in: a quarter of an hour at :00, :15, :30 and :45, six hours at
+ * midnight. Windows that do not fill a day, such as seven minutes, have no such places and begin with their unit.
+ */
+export function startOfWindow({ count, unit }: Every, atMs: number, zone: Zone): number {
+  const startMs = zone.startOf(unit, atMs)
+  if (unit === 'd' || unit === 'w') return startMs
+  const stepMs = count * unitMs[unit]
+  if ((24 * unitMs.h) % stepMs !== 0) return startMs
+  const midnightMs = zone.startOf('d', atMs)
+  return midnightMs + Math.floor((atMs - midnightMs) / stepMs) * stepMs
 }
 
 /** @returns undefined when there would be more than `windowsMax` */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { windowsOf } from '../../../ingest/windows.ts'
+import { startOfWindow, windowsOf } from '../../../ingest/windows.ts'
 import { Zone } from '../../../ingest/zone.ts'
 
 const nowMs = Date.UTC(2026, 6, 15, 12, 34, 56)
@@ -55,6 +55,26 @@ describe('windows', () => {
       '2026-03-30T00:00:00+01:00',
       '2026-04-06T00:00:00+01:00',
     ])
+  })
+
+  /** The instant is 12:34:56 UTC. */
+  test.each([
+    ['UTC', 1, 'm', '2026-07-15T12:34:00+00:00'],
+    ['UTC', 5, 'm', '2026-07-15T12:30:00+00:00'],
+    ['UTC', 15, 'm', '2026-07-15T12:30:00+00:00'],
+    ['UTC', 90, 'm', '2026-07-15T12:00:00+00:00'],
+    ['UTC', 7, 'm', '2026-07-15T12:34:00+00:00'],
+    ['UTC', 1, 'h', '2026-07-15T12:00:00+00:00'],
+    ['UTC', 5, 'h', '2026-07-15T12:00:00+00:00'],
+    ['Europe/Athens', 6, 'h', '2026-07-15T12:00:00+03:00'],
+    ['America/New_York', 12, 'h', '2026-07-15T00:00:00-04:00'],
+    ['Asia/Kathmandu', 15, 'm', '2026-07-15T18:15:00+05:45'],
+    ['Asia/Kathmandu', 1, 'h', '2026-07-15T18:00:00+05:45'],
+    ['Europe/Athens', 2, 'd', '2026-07-15T00:00:00+03:00'],
+    ['Europe/Athens', 1, 'w', '2026-07-13T00:00:00+03:00'],
+  ] as const)('begin by the clock of %s: %d%s at %s', (id, count, unit, expected) => {
+    const zone = new Zone(id)
+    expect(zone.format(startOfWindow({ count, unit }, nowMs, zone))).toBe(expected)
   })
 
   test('end where the question ends, and are none where it is empty', () => {
