@@ -100,11 +100,11 @@ export function createApi(options: {
 async function checked(response: Response, unavailable: ErrorCode): Promise<Response> {
   if (response.ok) return response
   const answer: unknown = await response.json().catch(() => undefined) // no problem document: judged by its status
-  const problem: { code?: unknown; detail?: unknown; faults?: unknown } =
+  const problem: { code?: unknown; title?: unknown; detail?: unknown; faults?: unknown } =
     typeof answer === 'object' && answer !== null ? answer : {}
   const code = isErrorCode(problem.code) ? problem.code : codeOfStatus(response.status, unavailable)
   const faults = Array.isArray(problem.faults) ? problem.faults.map(String) : []
-  throw new FleetError(code, `${response.status} ${String(problem.detail ?? problem.code ?? '')}`.trim(), {
+  throw new FleetError(code, `${response.status} ${String(problem.detail ?? problem.title ?? '')}`.trim(), {
     faults,
     ...(typeof problem.detail === 'string' ? { safeDetail: problem.detail } : {}),
   })

@@ -12,7 +12,7 @@ import fastify, {
   type FastifyRequest,
   type FastifySchemaValidationError,
 } from 'fastify'
-import { type ErrorCode, FleetError, isFleetError } from '../contract/errors.ts'
+import { type ErrorCode, errorCodes, FleetError, isFleetError } from '../contract/errors.ts'
 import type { Principal } from '../contract/principal.ts'
 import type { Log } from './log.ts'
 import { isLoopback } from './loopback.ts'
@@ -61,6 +61,7 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
 /** Body of an error answer, `application/problem+json`. */
 export interface Problem {
   readonly type: 'about:blank'
+  /** What the code means. */
   readonly title: string
   readonly status: number
   readonly code: ErrorCode | 'internal'
@@ -119,21 +120,17 @@ export function createServer(options: ServerOptions): FastifyInstance {
 }
 
 function problemOf(error: FastifyError | FleetError): Problem {
+  const coded = (code: ErrorCode, status: number) =>
+    ({ type: 'about:blank', title: errorCodes[code][1], status, code }) as const
   if (isFleetError(error)) {
-    const status = httpStatusOf(error.code, error.kind)
-    return {
-      type: 'about:blank',
-      title: error.code,
-      status,
-      code: error.code,
-      ...(error.safeDetail === undefined ? {} : { detail: error.safeDetail }),
-    }
+    const problem = coded(error.code, httpStatusOf(error.code, error.kind))
+    return error.safeDetail === undefined ? problem : { ...problem, detail: error.safeDetail }
   }
   if (error.validation !== undefined) {
     const faults = error.validation.map(
       (fault) => `${error.validationContext ?? 'body'}${fault.instancePath} ${wordsOf(fault)}`,
     )
-    return { type: 'about:blank', title: 'request.invalid', status: 400, code: 'request.invalid', faults }
+    return { ...coded('request.invalid', 400), faults }
   }
   const status = error.statusCode ?? 500
   const code: ErrorCode | undefined =
@@ -144,8 +141,13 @@ function problemOf(error: FastifyError | FleetError): Problem {
         : status >= 400 && status < 500
           ? 'request.invalid'
           : undefined
-  if (code !== undefined) return { type: 'about:blank', title: code, status, code, detail: error.message }
-  return { type: 'about:blank', title: 'internal', status: 500, code: 'internal' }
+  if (code !== undefined) return { ...coded(code, status), detail: error.message }
+  return {
+    type: 'about:blank',
+    title: 'something failed here; the log says what',
+    status: 500,
+    code: 'internal',
+  }
 }
 
 /** What a schema asks for, in words where it has them; never the value that was sent. */

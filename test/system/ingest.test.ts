@@ -363,7 +363,7 @@ describe('a question', () => {
   test('for lots quotes what CSV has to quote', async () => {
     const response = await ingest.ask('/v1/lots', { headers: { accept: 'text/csv' } })
 
-    expect(await response.text()).toContain('north,"North, ""upper""",100,,,Europe/London,n1\r\n')
+    expect(await response.text()).toContain('north,"North, ""upper""",100,,,Europe/London,,n1\r\n')
   })
 
   test('for what a lot holds now says how old that is', async () => {

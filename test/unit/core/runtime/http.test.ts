@@ -59,9 +59,9 @@ const post = (body: string, type = 'application/json'): RequestInit => ({
   body,
   headers: { 'content-type': type },
 })
-const problem = (status: number, code: string, rest: object = {}) => ({
+const problem = (status: number, code: ErrorCode | 'internal', rest: object = {}) => ({
   type: 'about:blank',
-  title: code,
+  title: code === 'internal' ? 'something failed here; the log says what' : errorCodes[code][1],
   status,
   code,
   ...rest,
