@@ -5,7 +5,7 @@ import { useApp } from '../app-state.ts'
 import { askFleet, clockWords, type FleetRow, toneOfWord, type Word } from '../fleet.ts'
 import { useLoad, useNow } from '../load.ts'
 import { useParameters } from '../parameters.ts'
-import { Chips } from '../parts/form.tsx'
+import { Chips, Search } from '../parts/form.tsx'
 import { Head } from '../parts/head.tsx'
 import { Badge, Empty, Fault, Waiting } from '../parts/notices.tsx'
 import { type Column, Table } from '../parts/table.tsx'
@@ -54,13 +54,11 @@ export function DevicesPage() {
   return (
     <>
       <Head title="Devices" about={fleet.value === undefined ? undefined : counted(rows.length, 'device')}>
-        <input
-          type="search"
-          aria-label="Search devices"
+        <Search
+          label="Search devices"
           placeholder="Search devices  /"
           value={search}
-          onInput={(event) => setParameters({ search: event.currentTarget.value })}
-          style={{ width: '14rem' }}
+          type={(text) => setParameters({ search: text })}
         />
         <button type="button" onClick={() => setParameters({ import: '1' })}>
           Import

@@ -6,7 +6,7 @@ import { mayAs, useApp } from '../app-state.ts'
 import { useDoing, useLoad, useNow } from '../load.ts'
 import { askLatest, localZone, lotStates } from '../lots.ts'
 import { Dialog } from '../parts/dialog.tsx'
-import { Field } from '../parts/form.tsx'
+import { Field, Search, WholeNumber } from '../parts/form.tsx'
 import { Head } from '../parts/head.tsx'
 import { Badge, Empty, Fault, Waiting } from '../parts/notices.tsx'
 import { type Column, Table } from '../parts/table.tsx'
@@ -27,14 +27,7 @@ export function LotsPage() {
         title="Lots"
         about={latest.value === undefined ? undefined : counted(latest.value.rows.length, 'lot')}
       >
-        <input
-          type="search"
-          aria-label="Search lots"
-          placeholder="Search lots  /"
-          value={search}
-          onInput={(event) => setSearch(event.currentTarget.value)}
-          style={{ width: '13rem' }}
-        />
+        <Search label="Search lots" placeholder="Search lots  /" width={13} value={search} type={setSearch} />
         {mayAs(me, 'operator') && (
           <button type="button" class="main" onClick={() => setNew(true)}>
             New lot
@@ -140,15 +133,13 @@ function NewLot({ close }: { close: () => void }) {
         <Field label="Name" hint={lotId === '' ? 'As people call it.' : <>Its identifier will be {lotId}.</>}>
           <input required value={name} onInput={(event) => setName(event.currentTarget.value)} />
         </Field>
-        <Field label="Spaces" hint="Empty when nobody knows.">
-          <input
-            type="number"
-            min={0}
-            step={1}
-            value={capacity}
-            onInput={(event) => setCapacity(event.currentTarget.value)}
-          />
-        </Field>
+        <WholeNumber
+          label="Spaces"
+          hint="Empty when nobody knows."
+          min={0}
+          value={capacity}
+          change={setCapacity}
+        />
         <Field label="Time zone" hint="Of its days and hours, such as Europe/Athens.">
           <input required value={zone} onInput={(event) => setZone(event.currentTarget.value)} />
         </Field>

@@ -6,6 +6,7 @@ import { mayAs, useApp } from '../app-state.ts'
 import { useLive } from '../live.ts'
 import { useLoad, useNow } from '../load.ts'
 import { askHistory, askLatest, lotStates } from '../lots.ts'
+import { Search } from '../parts/form.tsx'
 import { Head } from '../parts/head.tsx'
 import { Badge, Empty, Fault, Waiting } from '../parts/notices.tsx'
 import { OccupancyBar, Sparkline } from '../parts/occupancy.tsx'
@@ -44,13 +45,12 @@ export function NowPage() {
       <Head title="Now" about={summary(rows)}>
         {!isKiosk && rows.length > 0 && (
           <>
-            <input
-              type="search"
-              aria-label="Search lots"
+            <Search
+              label="Search lots"
               placeholder="Search lots  /"
+              width={13}
               value={search}
-              onInput={(event) => setSearch(event.currentTarget.value)}
-              style={{ width: '13rem' }}
+              type={setSearch}
             />
             <button
               type="button"

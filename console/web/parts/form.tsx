@@ -21,6 +21,72 @@ export function Field({
   )
 }
 
+/**
+ * A search, as wide as what is looked for, in rem.
+ * @param type is told each letter
+ * @param change is told what stands there when it is left
+ */
+export function Search({
+  label,
+  placeholder = label,
+  width = 14,
+  value,
+  type,
+  change,
+}: {
+  label: string
+  placeholder?: string
+  width?: number
+  value: string
+  type?: (text: string) => void
+  change?: (text: string) => void
+}) {
+  return (
+    <input
+      type="search"
+      aria-label={label}
+      placeholder={placeholder}
+      value={value}
+      style={{ width: `${width}rem` }}
+      onInput={(event) => type?.(event.currentTarget.value)}
+      onChange={(event) => change?.(event.currentTarget.value)}
+    />
+  )
+}
+
+/** A whole number, as text: empty where nothing was said. */
+export function WholeNumber({
+  label,
+  hint,
+  min,
+  max,
+  required = false,
+  value,
+  change,
+}: {
+  label: string
+  hint?: ComponentChildren
+  min: number
+  max?: number
+  required?: boolean
+  value: string
+  change: (text: string) => void
+}) {
+  return (
+    <Field label={label} hint={hint}>
+      <input
+        type="number"
+        min={min}
+        {...(max === undefined ? {} : { max })}
+        step={1}
+        required={required}
+        value={value}
+        onInput={(event) => change(event.currentTarget.value)}
+      />
+    </Field>
+  )
+}
+
 export function Switch({
   label,
   isOn,

@@ -4,7 +4,7 @@ import type { DecisionPage, DecisionRecord, Explanation } from '../../../../core
 import { useApp } from '../../app-state.ts'
 import { useDoing, useLoad, useNow } from '../../load.ts'
 import { useParameters } from '../../parameters.ts'
-import { Chips, Field } from '../../parts/form.tsx'
+import { Chips, Field, Search } from '../../parts/form.tsx'
 import { Badge, Empty, Fault, Waiting } from '../../parts/notices.tsx'
 import { Table } from '../../parts/table.tsx'
 import { ago, dash, span } from '../../words.ts'
@@ -38,14 +38,7 @@ export function Decisions() {
             { value: 'issued', text: 'issued' },
           ]}
         />
-        <input
-          type="search"
-          aria-label="Of which client"
-          placeholder="Of which client"
-          value={of}
-          onChange={(event) => setParameters({ of: event.currentTarget.value })}
-          style={{ width: '14rem' }}
-        />
+        <Search label="Of which client" value={of} change={(text) => setParameters({ of: text })} />
       </div>
       <Fault problem={page.problem} retry={page.reload} />
       {page.value === undefined && page.problem === undefined && <Waiting what="decisions" />}

@@ -5,7 +5,7 @@ import type { Command } from '../../../../core/contract/downlink.ts'
 import { useApp } from '../../app-state.ts'
 import { useDoing } from '../../load.ts'
 import { Dialog } from '../../parts/dialog.tsx'
-import { Field } from '../../parts/form.tsx'
+import { Field, WholeNumber } from '../../parts/form.tsx'
 import { LotSelect } from '../../parts/lot-select.tsx'
 import { Fault } from '../../parts/notices.tsx'
 import { Secret } from '../../parts/secret.tsx'
@@ -184,16 +184,7 @@ export function CommandDialog({ deviceId, path, close }: AskProps) {
           </select>
         </Field>
         {name === 'set-count' && (
-          <Field label="Cars there are">
-            <input
-              type="number"
-              min={0}
-              step={1}
-              required
-              value={occupied}
-              onInput={(event) => setOccupied(event.currentTarget.value)}
-            />
-          </Field>
+          <WholeNumber label="Cars there are" min={0} required value={occupied} change={setOccupied} />
         )}
         <Fault problem={doing.problem} />
         <div class="row">

@@ -5,7 +5,7 @@ import type { IssuedEnrolKey } from '../../../../core/contract/enrolment.ts'
 import { useApp } from '../../app-state.ts'
 import { useDoing } from '../../load.ts'
 import { Dialog } from '../../parts/dialog.tsx'
-import { Copy, Field } from '../../parts/form.tsx'
+import { Copy, Field, WholeNumber } from '../../parts/form.tsx'
 import { LotSelect } from '../../parts/lot-select.tsx'
 import { Fault } from '../../parts/notices.tsx'
 import { counted, dateTime } from '../../words.ts'
@@ -55,26 +55,23 @@ export function NewKey({ close }: { close: () => void }) {
           <LotSelect value={lotId} none="no lot yet" choose={setLotId} />
         </Field>
         <div class="two">
-          <Field label="Boards that may use it">
-            <input
-              type="number"
-              min={1}
-              max={100000}
-              required
-              value={usesMax}
-              onInput={(event) => setUsesMax(event.currentTarget.value)}
-            />
-          </Field>
-          <Field label="Keys to make" hint="A sheet of several, one for each board.">
-            <input
-              type="number"
-              min={1}
-              max={60}
-              required
-              value={keyCount}
-              onInput={(event) => setKeyCount(event.currentTarget.value)}
-            />
-          </Field>
+          <WholeNumber
+            label="Boards that may use it"
+            min={1}
+            max={100000}
+            required
+            value={usesMax}
+            change={setUsesMax}
+          />
+          <WholeNumber
+            label="Keys to make"
+            hint="A sheet of several, one for each board."
+            min={1}
+            max={60}
+            required
+            value={keyCount}
+            change={setKeyCount}
+          />
         </div>
         <Field label="It ends after">
           <select value={lifeSec} onChange={(event) => setLife(Number(event.currentTarget.value))}>

@@ -4,6 +4,7 @@ import type { ConsoleEvents } from '../../../wire.ts'
 import { useApp } from '../../app-state.ts'
 import { useLoad, useNow } from '../../load.ts'
 import { useParameters } from '../../parameters.ts'
+import { Search } from '../../parts/form.tsx'
 import { Empty, Fault } from '../../parts/notices.tsx'
 import { Table } from '../../parts/table.tsx'
 import { ago, dash, dateTime } from '../../words.ts'
@@ -38,13 +39,12 @@ export function Audit() {
   return (
     <section class="stack tight">
       <div class="row">
-        <input
-          type="search"
-          aria-label="Of whom or what"
+        <Search
+          label="Of whom or what"
           placeholder="Of device, lot, client …"
+          width={15}
           value={subject}
-          onChange={(event) => filter({ subject: event.currentTarget.value })}
-          style={{ width: '15rem' }}
+          change={(text) => filter({ subject: text })}
         />
         <input
           aria-label="By whom"
