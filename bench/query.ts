@@ -217,6 +217,7 @@ async function times(
   for (let round = 1; round <= rounds; round++)
     // Who goes first changes, so that neither always meets the warmer machine.
     for (const contender of round % 2 === 0 ? contenders : [...contenders].reverse()) {
+      await contender.renew()
       const before = cpuSecOf(contender.pid)
       latencies.get(contender)?.push(await ask(contender, question, round, untilMs))
       cpuSec.set(contender, (cpuSec.get(contender) ?? 0) + cpuSecOf(contender.pid) - before)

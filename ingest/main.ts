@@ -328,6 +328,7 @@ async function openStore(
         token: config.influxToken,
         timeoutMs: config.influxTimeoutMs,
         quarantinePerDeviceMax: config.quarantinePerDeviceMax,
+        onFatal: crash,
       })
     default: {
       const never: never = config.store

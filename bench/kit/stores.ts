@@ -15,12 +15,14 @@ export interface Contender {
   bodyOf(batch: Batch): Uint8Array<ArrayBuffer>
   /** @returns what was answered to each reading, where it is answered */
   write(body: Uint8Array<ArrayBuffer>): Promise<string>
-  /** To be called now and then: tokens end. */
+  /** To be called now and then: tokens end. One that is still good is kept, since a new one has to be verified. */
   renew(): Promise<void>
   /** The answer to a question, as it comes, whole. */
   ask(question: string): Promise<string>
   stop(): Promise<void>
 }
+
+const renewAfterMs = 60_000
 
 export async function startOurs(folder: string, nodeOptions: readonly string[] = []): Promise<Contender> {
   mkdirSync(folder, { recursive: true })
@@ -36,13 +38,15 @@ export async function startOurs(folder: string, nodeOptions: readonly string[] =
         `ingest ended with ${code ?? signal}:\n${ingest.program().lines.slice(-20).join('\n')}\n`,
       )
   })
-  const tokens = { read: '', write: '' }
+  const tokens = { read: '', write: '', sinceMs: Number.NEGATIVE_INFINITY }
   const contender: Contender = {
     name: 'lotwatch',
     pid: ingest.program().process.pid,
     folder,
     bodyOf: handoverBody,
     async renew() {
+      if (performance.now() - tokens.sinceMs < renewAfterMs) return
+      tokens.sinceMs = performance.now()
       tokens.read = await ingest.issuer.token(audiences.ingest, 'read:readings')
       tokens.write = await ingest.writeToken()
     },

@@ -66,7 +66,7 @@ export const errorCodes = {
   'port.taken': ['misconfigured', 'another program listens on the port'],
   'credential.invalid': ['misconfigured', 'the credential file is missing, unreadable or open to others'],
   'store.unsupported': ['misconfigured', 'what keeps the readings cannot do this'],
-  'store.locked': ['misconfigured', 'another process owns the database file'],
+  'store.locked': ['misconfigured', 'another process owns what keeps the readings'],
 } as const satisfies Record<string, readonly [FaultKind, string]>
 
 export type ErrorCode = keyof typeof errorCodes

@@ -38,6 +38,8 @@ export const measurements = {
   rollups1d: 'rollups_1d',
   /** A point at the start of each day that has readings: whether its rollups hold. */
   days: 'days',
+  /** One point: the ingest that opened it last. */
+  holder: 'holder',
   /** One point: what tells this store from others. */
   store: 'store',
 } as const

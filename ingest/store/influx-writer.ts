@@ -42,6 +42,8 @@ export interface WriterOptions {
   readonly book: DayBook
   /** Entries of a device in quarantine that keep their content. */
   readonly quarantinePerDeviceMax: number
+  /** Rejects when the bucket is another ingest's by now. */
+  readonly requireHeld: () => Promise<void>
   /** The first number that no row was ever given. */
   readonly nextNumber: number
 }
@@ -70,9 +72,12 @@ export class InfluxWriter {
     await this.exclusive(() => this.#commit(batch))
   }
 
-  /** Between two commits. */
+  /** Between two commits, as long as the bucket is ours. */
   async exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work)
+    const mine = this.#turn.then(async () => {
+      await this.#options.requireHeld()
+      return work()
+    })
     this.#turn = mine.catch(() => undefined) // its own caller hears of it
     return mine
   }

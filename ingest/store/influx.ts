@@ -1,6 +1,7 @@
 /**
  * The InfluxDB store: version 2 by its own API, version 1 by `/write`; a database or bucket of our own that keeps
- * its points for ever, and one ingest over it at a time, whose memory of the ledger is what it read at start.
+ * its points for ever, and one ingest over it at a time (`influx-holder.ts`), whose memory of the ledger is what it read
+ * at start.
  * Why the order of writes keeps the promises is said in `influx-writer.ts`, what is asked in `influx-reader.ts`.
  *
  * Readings have the tag `device` alone. Their lot is found when they are asked for, from dated assignments, as with
@@ -13,6 +14,7 @@ import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
 import { DayBook, dayOf } from './day-book.ts'
 import { createInfluxClient, type InfluxClient, type InfluxOptions, type Row } from './influx-client.ts'
 import { createInfluxDays, daysOf } from './influx-days.ts'
+import { numbersPassedOver, takeBucket } from './influx-holder.ts'
 import {
   dayLine,
   endOf,
@@ -29,6 +31,8 @@ import type { Store } from './store.ts'
 
 export interface InfluxStoreOptions extends InfluxOptions {
   readonly quarantinePerDeviceMax: number
+  /** Another ingest has taken the bucket: nothing can be written any more. */
+  readonly onFatal?: ((error: unknown) => void) | undefined
 }
 
 /** How long a start may take to read the ledger and the highest instants. */
@@ -40,8 +44,10 @@ const loadMs = 600_000
 export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
   const client = createInfluxClient(options)
   await requireKeeping(client, options.bucket)
+  const requireHeld = await takeBucket(client, options.onFatal)
   const book = await loadBook(client)
-  const writer = new InfluxWriter({ ...options, client, book, nextNumber: await nextNumberOf(client) })
+  const nextNumber = await nextNumberOf(client)
+  const writer = new InfluxWriter({ ...options, client, book, nextNumber, requireHeld })
   const reader = createInfluxReader(client, book)
   const storeId = await loadId(client)
 
@@ -195,7 +201,7 @@ async function nextNumberOf(client: InfluxClient): Promise<number> {
     `SELECT last(lastSeq) FROM ${measurements.ends}`,
     `SELECT last(body) FROM ${measurements.places}`,
   ])
-  return Math.max(0, ...last.flat().map(({ time }) => Number(time))) + 1
+  return Math.max(0, ...last.flat().map(({ time }) => Number(time))) + numbersPassedOver
 }
 
 function bodiesOf<Body>(rows: readonly Row[], kind: string): Body[] {

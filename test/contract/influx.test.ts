@@ -207,19 +207,22 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     },
   ])('reaches version $version where it listens, and shows it the token', async (expected) => {
     const seen: (string | undefined)[][] = []
-    proxy.decide(({ url, headers }, body) => {
-      if (isWrite(body, 'readings')) seen.push([url, headers.authorization])
-      return url === '/query' ? 'pass' : 204
+    proxy.decide(({ url, headers }) => {
+      if (url === '/query') return 'pass'
+      seen.push([url, headers.authorization])
+      return 204
     })
     const options = { ...influxOptions(proxy.url, database), quarantinePerDeviceMax: 1, token: 'secret' }
     const { version, username } = expected
     // Questions go to the real database; only where the lines go is asked here.
     const other = await openInflux({ ...options, version, username, org: 'an org' })
-
-    await other.commit(batch([reading(1, 5)], 1))
+    await other.savePresence([
+      { deviceId: a, connected: true, brokerId: 'b1', connectionId: 'c1', atMs: 1000 },
+    ])
 
     const path = expected.path.replace('the%20bucket', database)
-    expect(seen).toEqual([[path, expected.authorization]])
+    expect(new Set(seen.map(String))).toEqual(new Set([String([path, expected.authorization])]))
+    await other.close()
   })
 
   test('is reached over TLS by a private authority, and by no other', async () => {
@@ -232,12 +235,10 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
 
     const trusting = await openInflux({ ...options, ca: [ca], fetch: createFetch({ ca }) })
     await trusting.commit(batch([reading(1, 5)], 1))
-    // Trusted for questions, but not for lines.
-    const wary = await openInflux({ ...options, fetch: createFetch({ ca }) })
-
     expect(await all(trusting)).toEqual([reading(1, 5)])
-    await expect(wary.commit(batch([reading(2, 5)], 2))).rejects.toMatchObject({ code: 'store.unavailable' })
-    await expect(openInflux(options)).rejects.toMatchObject({ code: 'store.unavailable' })
+    // Trusted for questions, but not for lines; then for neither.
+    for (const wary of [{ ...options, fetch: createFetch({ ca }) }, options])
+      await expect(openInflux(wary)).rejects.toMatchObject({ code: 'store.unavailable' })
     await tls.stop()
     folder.remove()
   })
@@ -286,6 +287,29 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     },
     isLong ? 3600_000 : 300_000,
   )
+
+  test('is its newest ingest’s: the one before ends at its next commit, and nothing of either is lost', async () => {
+    const options = influxOptions(influx.url, database)
+    const ended: unknown[] = []
+    const older = await openInflux({
+      ...options,
+      quarantinePerDeviceMax: 10,
+      onFatal: (error) => ended.push(error),
+    })
+    await older.commit(batch([reading(1, 5)], 1))
+    const newer = await openInflux({ ...options, quarantinePerDeviceMax: 10 })
+
+    await newer.commit(batch([reading(2, 6)], 2))
+    expect(ended).toEqual([])
+    await expect(older.commit(batch([reading(3, 7)], 3))).rejects.toMatchObject({ code: 'store.locked' })
+    expect(ended).toMatchObject([{ code: 'store.locked' }])
+    await newer.commit(batch([reading(3, 7)], 3))
+
+    expect(await all(newer)).toEqual([reading(1, 5), reading(2, 6), reading(3, 7)])
+    expect((await newer.load()).ledger).toEqual([1, 2, 3].flatMap((seq) => [...batch([], seq).ledger]))
+    await older.close()
+    await newer.close()
+  })
 
   test('notes a day with the next batch where the first could not be', async () => {
     proxy.decide((_request, body) => (body.startsWith('days ') ? 500 : 'pass'))

@@ -25,6 +25,9 @@ export interface Influx {
   stop(): Promise<void>
 }
 
+/** With a hundred million points it was seen to take longer than ten seconds. */
+const openMs = 300_000
+
 /** @param kept a folder that stays; absent: one that goes with it */
 export async function startInflux(kept?: string): Promise<Influx> {
   const folder = kept === undefined ? makeDataDir() : { path: kept, remove: () => undefined }
@@ -33,7 +36,11 @@ export async function startInflux(kept?: string): Promise<Influx> {
   writeFileSync(config, configOf(folder.path, port, backupPort))
   const child = spawn(findCommand('influxd') ?? 'influxd', ['-config', config], { stdio: 'ignore' })
   const url = `http://127.0.0.1:${port}`
-  await eventually(async () => (await fetch(`${url}/ping`)).status === 204)
+  // One that was kept reads its index first.
+  await eventually(
+    async () => (await fetch(`${url}/ping`)).status === 204,
+    kept === undefined ? undefined : openMs,
+  )
   let databases = 0
 
   async function query(database: string, statement: string): Promise<unknown> {
