@@ -31,6 +31,16 @@ export function createBoardFetch(options: { ca?: string } = {}): Fetch {
   }
 }
 
+/** One for each authority: connections are kept alive in it. */
+export function createBoardFetches(): (ca: string | undefined) => Fetch {
+  const fetches = new Map<string | undefined, Fetch>()
+  return (ca) => {
+    const fetch = fetches.get(ca) ?? createBoardFetch(ca === undefined ? {} : { ca })
+    fetches.set(ca, fetch)
+    return fetch
+  }
+}
+
 function headOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('error', reject).once('response', (head) => {

@@ -3,8 +3,6 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Command } from 'commander'
-import type { Fetch } from '../core/auth/verifier.ts'
 import { type Epoch, parseEpoch } from '../core/contract/device.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type { ReplaySensor } from '../core/contract/fleet.ts'
@@ -13,10 +11,11 @@ import { readCredentialFile } from '../core/runtime/credential.ts'
 import { exitCodes, type Running, runProgram } from '../core/runtime/lifecycle.ts'
 import { createLog, type Log, type LogLevel } from '../core/runtime/log.ts'
 import packageFile from '../package.json' with { type: 'json' }
-import { createBoardFetch } from './board-fetch.ts'
+import { createBoardFetch, createBoardFetches } from './board-fetch.ts'
 import { readBoot } from './boot.ts'
 import { createSystemClock } from './clock.ts'
 import { runCommand } from './command.ts'
+import { commandLineOf } from './command-line.ts'
 import type { AgentConfig } from './config.ts'
 import { type FoundConfig, findConfig } from './config-files.ts'
 import { askAgent, socketOf } from './control.ts'
@@ -36,7 +35,8 @@ import type { GaugeOptions } from './sensors/gauge.ts'
 import { type GpioOptions, openGpio } from './sensors/gpio.ts'
 import { createHttpSensor, openHttp } from './sensors/http.ts'
 import { createMergedSensor, type Part } from './sensors/merged.ts'
-import { type Recording, readRecording } from './sensors/recording.ts'
+import type { Recording } from './sensors/recording.ts'
+import { createRecordings } from './sensors/recordings.ts'
 import { createReplaySensor } from './sensors/replay.ts'
 import type { Sensor } from './sensors/sensor.ts'
 import { createSimulatedSensor } from './sensors/simulated.ts'
@@ -45,127 +45,43 @@ import { checkedConfig, shownConfig } from './verbs/config.ts'
 import { examine } from './verbs/doctor.ts'
 import { type EnrolFlags, enrolBoard } from './verbs/enrol.ts'
 import { reachable } from './verbs/reach.ts'
-import {
-  enrolFileDefault,
-  installService,
-  type ServiceFlags,
-  type ServiceParts,
-  uninstallService,
-} from './verbs/service.ts'
+import { installService, type ServiceFlags, type ServiceParts, uninstallService } from './verbs/service.ts'
 import { showFindings, shownCredential, showStatus } from './verbs/show.ts'
 import { createZone } from './zone.ts'
 
-const program = new Command('lot-agent')
-  .description('counts cars on a lot and sees to it that no count is lost')
-  .helpCommand(false)
-  .option(
-    '--set <name=value>',
-    'a setting, over files and environment; may come again',
-    (flag: string, flags: string[]) => [...flags, flag],
-    [],
-  )
-program
-  .command('run')
-  .description('be the device of the credential file (LOT_AGENT_CREDENTIAL_FILE)')
-  .action(() => runProgram(createLog({ program: 'agent' }), runDevice))
-program
-  .command('fleet')
-  .description('be every device of a fleet file, in one process')
-  .argument('<file>', 'fleet.json, as lotctl writes it')
-  .action((file: string) => runProgram(createLog({ program: 'agent' }), () => runFleet(file)))
-program
-  .command('sensor')
-  .description('look at the sensor of the settings')
-  .helpCommand(false)
-  .command('test')
-  .description('show what the sensor says, once a second, until stopped; nothing is kept or sent')
-  .action(() => runProgram(createLog({ program: 'agent' }), testSensor))
-program
-  .command('enrol')
-  .description('make this board a device; ends when its first reading has arrived')
-  .argument('[url]', 'of provisioning, such as https://lots.example:8081')
-  .option('--key <key>', 'enrolment key, from an operator')
-  .option('--name <name>', 'for people')
-  .option('--device <id>', 'identifier to have; needed where a window is open and there is no key')
-  .option('--ca <file>', 'certificate authority of the server, PEM, where it is not a public one')
-  .option('--file <file>', 'all of it from a file, as on the boot partition; removed when done')
-  .option('--again', 'a new key for this device, on proof of the old one')
-  .option('--replace', 'become another device than this board is now')
-  .option('--timeout <seconds>', 'longest wait for the first reading', '300')
-  .action((url: string | undefined, flags: EnrolFlags) =>
-    runCommand((signal) => enrolHere(url, flags, signal)),
-  )
-program
-  .command('status')
-  .description('how the agent on this board is')
-  .option('--json', 'for programs')
-  .action(({ json }: { json?: true }) =>
+const program = commandLineOf({
+  run: () => runProgram(createLog({ program: 'agent' }), runDevice),
+  fleet: (file) => runProgram(createLog({ program: 'agent' }), () => runFleet(file)),
+  testSensor: () => runProgram(createLog({ program: 'agent' }), testSensor),
+  enrol: (url, flags) => runCommand((signal) => enrolHere(url, flags, signal)),
+  status: ({ json }) =>
     runCommand(async () => {
       const { outboxDir } = readConfig()
       return showStatus(await askAgent(socketOf(outboxDir)), { json: json === true, write: toStdout })
     }),
-  )
-program
-  .command('doctor')
-  .description('look at everything a device needs, and say what to do next')
-  .action(() => runCommand(seeDoctor))
-const service = program.command('service').description('the agent as a service of systemd').helpCommand(false)
-for (const [verb, description, act] of [
-  ['install', 'write its user and units, and start it', installService],
-  [
-    'uninstall',
-    'stop it and remove them; the device keeps its credential and its readings',
-    uninstallService,
-  ],
-] as const)
-  service
-    .command(verb)
-    .description(description)
-    .option('--dry-run', 'say what would be done')
-    .option('--root <folder>', 'put the files below it, as into the image of a card; nothing is run')
-    .option('--enrol-file <file>', 'where an enrolment file is looked for at each boot', enrolFileDefault)
-    .action((flags: ServiceFlags) =>
-      runCommand(async () => {
-        act(servicePartsOf(flags))
-        return exitCodes.ok
-      }),
-    )
-const credential = program
-  .command('credential')
-  .description('the credential of this device')
-  .helpCommand(false)
-credential
-  .command('show')
-  .description('who this device is, without what is secret')
-  .action(() =>
-    runCommand(async () => {
+  doctor: () => runCommand(seeDoctor),
+  install: (flags) => doing(() => installService(servicePartsOf(flags))),
+  uninstall: (flags) => doing(() => uninstallService(servicePartsOf(flags))),
+  showCredential: () =>
+    doing(() => {
       const { credentialFile } = readConfig()
       toStdout(`${JSON.stringify(shownCredential(readCredentialFile(credentialFile)), undefined, 2)}\n`)
-      return exitCodes.ok
     }),
-  )
-const settings = program.command('config').description('the settings of this board').helpCommand(false)
-settings
-  .command('check')
-  .description('every fault of the settings, with file and line; exit code 78 when there is one')
-  .action(() =>
-    runCommand(async () => {
-      toStdout(checkedConfig(findHere()))
-      return exitCodes.ok
-    }),
-  )
-settings
-  .command('show')
-  .description('the settings as they are, without what may be secret')
-  .option('--origin', 'and where each comes from')
-  .action(({ origin }: { origin?: true }) =>
-    runCommand(async () => {
+  checkConfig: () => doing(() => toStdout(checkedConfig(findHere()))),
+  showConfig: ({ origin }) =>
+    doing(() => {
       const found = findHere()
       toStdout(shownConfig(found, readRemote(found.config.outboxDir), { origin: origin === true }))
-      return exitCodes.ok
     }),
-  )
+})
 await program.parseAsync()
+
+function doing(work: () => void): Promise<void> {
+  return runCommand(async () => {
+    work()
+    return exitCodes.ok
+  })
+}
 
 function readConfig(): AgentConfig {
   return findHere().config
@@ -244,7 +160,7 @@ async function seeDoctor(): Promise<number> {
     boot: readBoot(),
     random: Math.random,
     log: createLog({ program: 'agent', level: 'silent' }),
-    fetchOf: createFetches(),
+    fetchOf: createBoardFetches(),
   }
   const findings = examine({
     readConfig,
@@ -348,7 +264,7 @@ function prepare(write?: (line: string) => void, level?: LogLevel) {
     log,
     version: packageFile.version,
     newEpoch,
-    fetchOf: createFetches(),
+    fetchOf: createBoardFetches(),
   }
   const open = (
     device: Partial<AgentConfig>,
@@ -377,16 +293,6 @@ function prepare(write?: (line: string) => void, level?: LogLevel) {
 /** As an operator would at the terminal: everything is settled first. */
 function endProcess(): void {
   process.kill(process.pid, 'SIGTERM')
-}
-
-/** One for each authority: connections are kept alive in it. */
-function createFetches(): (ca: string | undefined) => Fetch {
-  const fetches = new Map<string | undefined, Fetch>()
-  return (ca) => {
-    const fetch = fetches.get(ca) ?? createBoardFetch(ca === undefined ? {} : { ca })
-    fetches.set(ca, fetch)
-    return fetch
-  }
 }
 
 interface SensorParts {
@@ -497,31 +403,6 @@ function createSeveral(
 
 function scheduleOf(sensor: AgentConfig['sensor']): string | undefined {
   return sensor.type === 'simulated' ? sensor.schedule : undefined
-}
-
-/** Each recording is read once, however many devices play it. */
-function createRecordings(log: Log) {
-  const readings = new Map<string, Promise<Recording>>()
-  let broken = 0
-  return {
-    brokenLines: () => broken,
-    of({ file, columns, tz }: ReplaySensor): Promise<Recording> {
-      const key = JSON.stringify([file, columns, tz])
-      let reading = readings.get(key)
-      if (reading === undefined) {
-        reading = readRecording(file, {
-          columns,
-          zone: createZone(tz),
-          onBrokenLine: ({ line, fault }) => {
-            broken++
-            log.warn('replay.line_broken', { file, line, fault })
-          },
-        })
-        readings.set(key, reading)
-      }
-      return reading
-    },
-  }
 }
 
 function newEpoch(): Epoch {

@@ -115,7 +115,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   aedes: ['broker/engine/'],
   'classic-level': ['agent/outbox-store.ts'],
   'cli-table3': ['cli/output.ts'],
-  commander: ['agent/main.ts', 'cli/commands', 'cli/main.ts'],
+  commander: ['agent/command-line.ts', 'cli/commands', 'cli/main.ts'],
   'csv-parse': ['agent/sensors/', 'cli/car-parks.ts', 'provisioning/routes/import.ts'],
   'eventsource-parser': ['core/runtime/fetch.ts'],
   fastify: [
