@@ -1,27 +1,17 @@
 /** The reading side of the DuckDB store: questions in SQL, and their rows in the words of the port. */
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
-import type { DeviceId, Epoch } from '../../core/contract/device.ts'
 import type { Presence } from '../../core/contract/downlink.ts'
-import { lateMs, type QuarantineReason, type Reading } from '../../core/contract/reading.ts'
+import { lateMs } from '../../core/contract/reading.ts'
 import type { WindowRun } from '../windows.ts'
 import { type DayBook, dayMs, dayOf, type TimeRange, without } from './day-book.ts'
 import type { Names } from './duckdb-names.ts'
-import type { Ask, Row } from './duckdb-readers.ts'
-import { clocks, sensors } from './duckdb-schema.ts'
+import type { Ask } from './duckdb-readers.ts'
+import { partOf, quarantineRow, readingColumns, readingOf, statusRow } from './duckdb-rows.ts'
 import { asTableRows, tableColumns } from './duckdb-segments.ts'
 import type { DevicePiece, QuarterSums } from './quarter-sums.ts'
-import { SpanSums, type WindowPart } from './span-sums.ts'
+import { SpanSums } from './span-sums.ts'
 import { coverOf, cutPieces, grainOf, piecesOf, rollupGrainMs } from './span-windows.ts'
-import type {
-  ClosedDay,
-  DeviceSpan,
-  DeviceStatus,
-  HistoryQuestion,
-  Instant,
-  QuarantineRecord,
-  StoredReading,
-  StoreReader,
-} from './store.ts'
+import type { ClosedDay, DeviceSpan, HistoryQuestion, Instant, StoredReading, StoreReader } from './store.ts'
 
 /** Instants further apart than this are looked up apart: one look across months was measured to take seconds. */
 const sliceMs = 6 * 3600_000
@@ -33,9 +23,6 @@ const scansMax = 8
 
 /** Rollups of so few are added up here: to have them grouped takes DuckDB as long as to find them. */
 const fewPiecesMax = 8
-
-const readingColumns = `r.device, r.timestamp_ms, r.occupied, r.capacity, r.entries_total, r.exits_total, r.clock,
-  r.sensor, r.received_at_ms, r.epoch, r.seq, r.credential`
 
 /** What is summed up, by window first, where from, and the name of its instant. */
 interface Summing {
@@ -320,15 +307,6 @@ function historyValues({ deviceIds, fromMs, toMs }: HistoryQuestion) {
   return { devices: listValue([...deviceIds]), from: BigInt(fromMs), to: BigInt(toMs) }
 }
 
-export function statusRow([deviceId, receivedAtMs, body, isChange]: Row): DeviceStatus {
-  return {
-    deviceId: deviceId as DeviceId, // written from one
-    receivedAtMs: Number(receivedAtMs),
-    body: String(body),
-    ...(isChange === undefined ? {} : { history: isChange === true ? 'change' : 'beat' }),
-  }
-}
-
 /** Pieces of one and the same stretch of time, each of another device, and the others. */
 function alikeAmong(pieces: readonly DevicePiece[]): { alike: DevicePiece[]; others: DevicePiece[] } {
   const byRange = new Map<string, DevicePiece[]>()
@@ -395,101 +373,4 @@ function integers(values: readonly number[]): DuckDBValue {
 
 function bigints(values: readonly number[]): DuckDBValue {
   return listValue(values.map(BigInt))
-}
-
-/** Integers of 64 bits come as bigint; all of ours are safe integers. */
-function optionalNumber(value: unknown): number | undefined {
-  return value === null ? undefined : Number(value)
-}
-
-function readingOf(row: Row, names: Names): StoredReading {
-  const [
-    device,
-    timestampMs,
-    occupied,
-    capacity,
-    entriesTotal,
-    exitsTotal,
-    clock,
-    sensor,
-    receivedAtMs,
-    epoch,
-    seq,
-    credential,
-  ] = row
-  const reading: Reading = {
-    ...optional('seq', optionalNumber(seq)),
-    timestampMs: Number(timestampMs),
-    occupied: optionalNumber(occupied) ?? null,
-    ...optional('capacity', optionalNumber(capacity)),
-    ...optional('entriesTotal', optionalNumber(entriesTotal)),
-    ...optional('exitsTotal', optionalNumber(exitsTotal)),
-    ...optional('clock', clock === null ? undefined : clocks[Number(clock)]),
-    ...optional('sensor', sensor === null ? undefined : sensors[Number(sensor)]),
-  }
-  return {
-    deviceId: names.deviceId(Number(device)),
-    credentialId: names.credentialId(Number(credential)),
-    receivedAtMs: Number(receivedAtMs),
-    epoch: epoch === null ? undefined : names.epochName(Number(epoch)).epochId,
-    reading,
-  }
-}
-
-function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
-  return (value === undefined ? {} : { [key]: value }) as { [K in Key]?: Value } // the computed key is Key
-}
-
-/** A window of a span, with its sums in the order of `addReadings`. */
-function partOf(span: number, row: Row): WindowPart {
-  const [window, count, silent, sum, min, max, first, last, firstMs, lastMs, late, capacity] = row as [
-    ...[number, number, number, number],
-    ...(number | null)[],
-  ] // as they are cast there
-  return {
-    span,
-    window,
-    count,
-    silent,
-    sum,
-    min: min ?? null,
-    max: max ?? null,
-    first: first ?? null,
-    last: last ?? null,
-    firstMs: firstMs ?? null,
-    lastMs: lastMs ?? null,
-    late: late ?? 0,
-    capacity: capacity ?? null,
-  }
-}
-
-function quarantineRow(row: Row): QuarantineRecord {
-  const [
-    id,
-    deviceId,
-    credentialId,
-    receivedAtMs,
-    reason,
-    epoch,
-    seq,
-    timestampMs,
-    count,
-    content,
-    contentHash,
-    storedOccupied,
-  ] = row
-  return {
-    id: String(id),
-    deviceId: deviceId as DeviceId, // written from one, as are epoch and reason
-    credentialId: String(credentialId),
-    receivedAtMs: Number(receivedAtMs),
-    reason: reason as QuarantineReason,
-    epoch: (epoch as Epoch | null) ?? undefined,
-    seq: optionalNumber(seq),
-    timestampMs: optionalNumber(timestampMs),
-    count: Number(count),
-    content: content as string | null,
-    contentHash: String(contentHash),
-    storedOccupied: optionalNumber(storedOccupied),
-  }
 }

@@ -11,19 +11,18 @@ import { type BackupManifest, restoredEnding } from '../../core/contract/backup.
 import type { DeviceId } from '../../core/contract/device.ts'
 import type { Presence } from '../../core/contract/downlink.ts'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
-import { lateMs } from '../../core/contract/reading.ts'
 import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
 import { DayBook, dayMs } from './day-book.ts'
 import { backUp, verifyTables } from './duckdb-backup.ts'
 import { createDuckDBDays } from './duckdb-days.ts'
 import { Names } from './duckdb-names.ts'
-import { createDuckDBReader, statusRow } from './duckdb-reader.ts'
+import { createDuckDBReader } from './duckdb-reader.ts'
 import { openReaders } from './duckdb-readers.ts'
+import { statusRow } from './duckdb-rows.ts'
 import { appendRows, bigint, outcomes, schema, schemaVersion, text } from './duckdb-schema.ts'
+import { loadDay } from './duckdb-sums.ts'
 import { DuckDBWriter } from './duckdb-writer.ts'
 import { QuarterSums } from './quarter-sums.ts'
-import { at } from './span-sums.ts'
-import { rollupGrainMs } from './span-windows.ts'
 import type { ClosedDay, Store } from './store.ts'
 
 export interface DuckDBOptions {
@@ -326,74 +325,6 @@ const coveredStretches = `
     SELECT device, from_ms, to_ms, sum(is_first::INTEGER) OVER (PARTITION BY device ORDER BY from_ms) AS stretch
     FROM marked)
   SELECT device, min(from_ms), max(to_ms) FROM numbered GROUP BY device, stretch ORDER BY device, min(from_ms)`
-
-type SqlOfCells = Record<keyof typeof at, string>
-
-const cellsOfReadings: SqlOfCells = {
-  count: 'count(occupied)',
-  silent: 'count(*) - count(occupied)',
-  late: `count(*) FILTER (received_at_ms - timestamp_ms > ${lateMs})`,
-  sum: 'sum(occupied)',
-  min: 'min(occupied)',
-  max: 'max(occupied)',
-  first: 'arg_min(occupied, timestamp_ms)',
-  last: 'arg_max(occupied, timestamp_ms)',
-  firstMs: `min(timestamp_ms) FILTER (occupied IS NOT NULL) % ${dayMs}`,
-  lastMs: `max(timestamp_ms) FILTER (occupied IS NOT NULL) % ${dayMs}`,
-  capacity: 'max(capacity)::BIGINT + 1',
-}
-
-/** Within a quarter there is nothing to be compared with. */
-const cellsOfRollups: SqlOfCells = {
-  count: 'counted',
-  silent: 'silent',
-  late: 'late',
-  sum: 'sum',
-  min: 'min',
-  max: 'max',
-  first: 'first',
-  last: 'last',
-  firstMs: `from_ms % ${dayMs}`,
-  lastMs: `from_ms % ${dayMs}`,
-  capacity: 'capacity::BIGINT + 1',
-}
-
-/** The columns in the order of the cells; as one type of number, without null. */
-function inOrder(cells: SqlOfCells): string {
-  return Object.entries(cells)
-    .sort(([a], [b]) => at[a as keyof typeof at] - at[b as keyof typeof at]) // names from above
-    .map(([, sql]) => `coalesce(${sql}, 0)::DOUBLE`)
-    .join()
-}
-
-/** A day as it is summed up in memory: of its rollups where it has a generation of them, else of its readings. */
-async function loadDay(
-  connection: DuckDBConnection,
-  sums: QuarterSums,
-  { day, generation }: { readonly day: number; readonly generation?: number },
-): Promise<void> {
-  const found = await connection.stream(
-    generation === undefined
-      ? `SELECT device, (timestamp_ms // ${rollupGrainMs} * ${rollupGrainMs})::DOUBLE AS at_ms, ${inOrder(cellsOfReadings)}
-         FROM readings WHERE timestamp_ms >= ${day * dayMs} AND timestamp_ms < ${(day + 1) * dayMs} GROUP BY device, at_ms`
-      : `SELECT device, from_ms::DOUBLE, ${inOrder(cellsOfRollups)}
-         FROM rollups_15m WHERE day = ${day} AND generation = ${generation}`,
-  )
-  sums.begin(day, generation !== undefined)
-  for (;;) {
-    const chunk = await found.fetchChunk()
-    // Asked once: the chunk counts its rows each time.
-    const rowCount = chunk?.rowCount ?? 0
-    if (chunk === null || rowCount === 0) return
-    const [devices, froms, ...cells] = Array.from({ length: chunk.columnCount }, (_, column) =>
-      chunk.getColumnVector(column),
-    )
-    for (let row = 0; row < rowCount; row++)
-      sums.load(Number(devices?.getItem(row)), Number(froms?.getItem(row)), (cell) =>
-        Number(cells[cell]?.getItem(row)),
-      )
-  }
-}
 
 function dayRow(row: readonly unknown[]): ClosedDay {
   const [day, generation, file, rows, bytes, sha256, isStale, archived, kept] = row
