@@ -85,11 +85,13 @@ describeWithCommand('chromium')('the console over fleets of any size', { timeout
     const body = { name: 'One of many', capacities: [{ fromMs: 0, capacity: 500 }] }
     await Promise.all(lots.map((lotId) => system.registry.json(`/v1/lots/${lotId}`, { method: 'PUT', body })))
     const rows = Array.from({ length: many - 1 }, (_, i) => `gate-${i + 1},${lots[i % lots.length]}`)
-    await system.registry.response('/v1/devices/import', {
+    const imported = await system.registry.response('/v1/devices/import', {
       method: 'POST',
       text: { type: 'text/csv', content: `device,lot\n${rows.join('\n')}\n` },
       timeoutMs: 60_000,
     })
+    // Verdicts come row by row: it is done when the last has come.
+    await imported.text()
     await visit(seat, '/devices')
     const table = seat.page.locator('table').first()
     await table.waitFor()
