@@ -44,7 +44,7 @@ export interface GateReader {
   close(): Promise<void>
 }
 
-/** A program that has run for so long listens. */
+/** A program that has run for so long listens, and so does one that has told an edge. */
 const aliveAfterMs = 300
 
 export function openGpio(options: GpioOptions, monotonicMs: () => number): GateReader {
@@ -66,6 +66,7 @@ export function openGpio(options: GpioOptions, monotonicMs: () => number): GateR
   function onLine(version: 1 | 2, text: string): void {
     const event = parseEvent(version, text)
     if (event === undefined || !lines.includes(event.line)) return
+    fault = undefined
     const edge = {
       line: event.line,
       isActive: event.isHigh === (options.active === 'high'),

@@ -157,6 +157,18 @@ describe('a gate on a GPIO chip', () => {
     expect(said('no such line')).toBe(true)
   })
 
+  it('is known from the first edge on, however soon that comes', async () => {
+    install('2.2.1')
+    gpiod.play('1 17 5.0\n')
+    const sightings: unknown[] = []
+    const part = gatePart('gate-a', { onEdge: () => sightings.push(gate.read()) })
+    if (!('openGate' in part)) throw new Error('not a gate')
+    const gate = part.openGate({ clock: createTestClock(0), signal: new AbortController().signal })
+    stopAll.push(() => gate.close())
+    await eventually(() => sightings.length === 1)
+    expect(sightings).toMatchObject([{ fault: undefined, counts: { entries: 1 } }])
+  })
+
   it('says what is missing when there is no libgpiod', async () => {
     const lot = observing([gatePart('gate')])
     await eventually(() => said('apt install gpiod'))
