@@ -16,7 +16,7 @@ const capacity = 400
 const credentialId = 'cred-bench'
 const freshEpoch = '00000000000000f1' as Epoch // of the grammar
 const backlogEpoch = '00000000000000b1' as Epoch // of the grammar
-const backlogDevices = 20
+export const backlogDevices = 20
 const backlogPerMessage = deviceCount / backlogDevices
 const yearMs = 365 * dayMs
 
