@@ -23,7 +23,6 @@ export class DayBook {
   readonly #open = new Set<number>()
   /** Days that are being closed, and whether readings have come since that began. */
   readonly #closing = new Map<number, { isTouched: boolean }>()
-  #lastClosed = Number.NEGATIVE_INFINITY
   #moves = 0
   #moving: Promise<unknown> = Promise.resolve()
   /** An open day: nearly every reading is of the newest one, and needs no further look. */
@@ -51,7 +50,6 @@ export class DayBook {
   put(record: ClosedDay): void {
     this.#closed.set(record.day, record)
     this.#open.delete(record.day)
-    this.#lastClosed = Math.max(this.#lastClosed, record.day)
   }
 
   /** A day begins to be closed: what comes from now on is not in it. */
@@ -109,10 +107,10 @@ export class DayBook {
     }
   }
 
-  /** Stretches of whole days between two instants of which rollups say all there is, oldest first. */
+  /** Stretches of whole days between two instants of which rollups say all there is, oldest first: of days without readings, too. */
   rolledUp(fromMs: number, toMs: number): TimeRange[] {
     const first = Math.ceil(fromMs / dayMs)
-    const end = Math.min(Math.floor(toMs / dayMs), this.#lastClosed + 1)
+    const end = Math.floor(toMs / dayMs)
     const stretches: TimeRange[] = []
     let start = first
     const stale = [...this.#closed.values()].filter(({ isStale }) => isStale).map(({ day }) => day)
