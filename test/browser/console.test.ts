@@ -15,9 +15,9 @@ import { type Api, createApi, createFetch } from '../../core/runtime/fetch.ts'
 import { root } from '../../scripts/build.mjs'
 import { faultsOf, type Seat, signIn, startBrowser, takeSeat, visit } from '../kit/browser.ts'
 import { type RunningCommand, startCommand } from '../kit/command.ts'
-import { runLotctl, startLotctl } from '../kit/lotctl.ts'
+import { lotctlUpEnv, runLotctl, startLotctl } from '../kit/lotctl.ts'
 import { describeWithCommand } from '../kit/needs.ts'
-import { eventually, freePort, makeDataDir } from '../kit/program.ts'
+import { eventually, makeDataDir } from '../kit/program.ts'
 
 /** What is promised; on a machine with more to do than it can, that cannot be measured. */
 const firstChartMsMax = (loadavg()[0] ?? 0) > 2 * cpus().length ? 40_000 : 10_000
@@ -94,15 +94,7 @@ describeWithCommand('chromium')('the console in a browser', { timeout: 300_000 }
   const linkFor = async (...more: string[]) => (await runLotctl(['login-link', ...more], env)).stdout.trim()
 
   beforeAll(async () => {
-    env = {
-      LOTWATCH_DATA: data.path,
-      LOTWATCH_CONFIG: '/dev/null',
-      LOTWATCH_CONSOLE_PORT: String(await freePort()),
-      LOTWATCH_PROVISIONING_PORT: String(await freePort()),
-      LOTWATCH_INGEST_PORT: String(await freePort()),
-      LOTWATCH_BROKER_PORT: String(await freePort()),
-      LOTWATCH_BROKER_MQTT_PORT: String(await freePort()),
-    }
+    env = await lotctlUpEnv(data.path)
     url = `http://127.0.0.1:${env.LOTWATCH_CONSOLE_PORT}`
     browser = await startBrowser()
     running = startLotctl(['up', '--demo'], env)

@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { root } from '../../scripts/build.mjs'
 import { startBrowser, takeSeat } from '../kit/browser.ts'
 import { type RunningCommand, startCommand } from '../kit/command.ts'
-import { runLotctl, startLotctl } from '../kit/lotctl.ts'
-import { eventually, freePort, makeDataDir } from '../kit/program.ts'
+import { lotctlUpEnv, runLotctl, startLotctl } from '../kit/lotctl.ts'
+import { eventually, makeDataDir } from '../kit/program.ts'
 
 const isWanted = process.env.LOTWATCH_TEST_SCREENSHOTS === 'true'
 const folder = join(root, 'docs/screenshots')
@@ -105,15 +105,7 @@ describe.skipIf(!isWanted)('pictures of the console', { timeout: 300_000 }, () =
   let url: string
 
   beforeAll(async () => {
-    env = {
-      LOTWATCH_DATA: data.path,
-      LOTWATCH_CONFIG: '/dev/null',
-      LOTWATCH_CONSOLE_PORT: String(await freePort()),
-      LOTWATCH_PROVISIONING_PORT: String(await freePort()),
-      LOTWATCH_INGEST_PORT: String(await freePort()),
-      LOTWATCH_BROKER_PORT: String(await freePort()),
-      LOTWATCH_BROKER_MQTT_PORT: String(await freePort()),
-    }
+    env = await lotctlUpEnv(data.path)
     url = `http://127.0.0.1:${env.LOTWATCH_CONSOLE_PORT}`
     const file = join(data.path, 'week.csv')
     writeFileSync(file, recording(nowMs, zone))

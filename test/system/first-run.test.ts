@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Answer, LatestRow, SeriesRow } from '../../core/contract/query.ts'
 import { root } from '../../scripts/build.mjs'
 import type { RunningCommand } from '../kit/command.ts'
-import { runLotctl, startLotctl } from '../kit/lotctl.ts'
+import { lotctlUpEnv, runLotctl, startLotctl } from '../kit/lotctl.ts'
 import { eventually, freePort, makeDataDir } from '../kit/program.ts'
 
 const shell = promisify(execFile)
@@ -25,14 +25,7 @@ let running: RunningCommand[] = []
 
 beforeAll(async () => {
   dir = makeDataDir()
-  env = {
-    LOTWATCH_DATA: dir.path,
-    LOTWATCH_PROVISIONING_PORT: String(await freePort()),
-    LOTWATCH_INGEST_PORT: String(await freePort()),
-    LOTWATCH_CONSOLE_PORT: String(await freePort()),
-    LOTWATCH_BROKER_PORT: String(await freePort()),
-    LOTWATCH_BROKER_MQTT_PORT: String(await freePort()),
-  }
+  env = await lotctlUpEnv(dir.path)
 })
 afterAll(() => dir.remove())
 afterEach(async () => {
