@@ -1,8 +1,8 @@
 /** Lists of devices in files: `device import` with a verdict for each row, and `device export`. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CredentialFile } from '../../core/contract/credential.ts'
 import { identifierPattern } from '../../core/contract/device.ts'
+import type { ImportSummary, ImportVerdict } from '../../core/contract/device-import.ts'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
 import type { Device, Lot } from '../../core/contract/registry.ts'
 import type { Call, CallFlags } from '../call.ts'
@@ -12,21 +12,6 @@ import { writePrivate } from '../profiles.ts'
 import { createScreen } from '../screen.ts'
 import { enrolmentLink, enrolmentSheet, type SheetEntry } from '../sheets.ts'
 import { type DeviceFilter, filterOf, readText } from './devices.ts'
-
-interface Verdict {
-  readonly line: number
-  readonly deviceId?: string
-  readonly verdict: 'created' | 'unchanged' | 'error'
-  readonly faults?: readonly string[]
-  readonly credential?: CredentialFile
-  readonly enrolKey?: string
-}
-
-interface Summary {
-  readonly created: number
-  readonly unchanged: number
-  readonly errors: number
-}
 
 interface ImportFlags extends CallFlags {
   /** A folder that gets a credential file for each device. */
@@ -54,14 +39,14 @@ export async function deviceImport(call: Call, flags: ImportFlags, file: string)
     text: { type: 'text/csv', content },
     timeoutMs: flags.timeoutMs ?? importMs,
   })
-  const shown: Omit<Verdict, 'credential' | 'enrolKey'>[] = []
+  const shown: Omit<ImportVerdict, 'credential' | 'enrolKey'>[] = []
   const cards: SheetEntry[] = []
   const screen = createScreen({
     write: (text) => process.stderr.write(text),
     columns: () => (process.stderr.isTTY ? process.stderr.columns : undefined),
     nowMs: () => performance.now(),
   })
-  let summary: Summary | undefined
+  let summary: ImportSummary['summary'] | undefined
   for await (const line of linesOf(response)) {
     if ('summary' in line) {
       summary = line.summary
@@ -95,8 +80,8 @@ export async function deviceImport(call: Call, flags: ImportFlags, file: string)
 /** For people only what went wrong: 10,000 lines that went well tell nobody anything. */
 function tell(
   call: Call,
-  rows: readonly Omit<Verdict, 'credential' | 'enrolKey'>[],
-  summary: Summary | undefined,
+  rows: readonly Omit<ImportVerdict, 'credential' | 'enrolKey'>[],
+  summary: ImportSummary['summary'] | undefined,
 ): void {
   const isTable = call.look.output === 'table' && !call.look.quiet
   const listed = isTable ? rows.filter(({ verdict }) => verdict === 'error') : rows
@@ -111,7 +96,7 @@ function tell(
   )
 }
 
-async function* linesOf(response: Response): AsyncGenerator<Verdict | { readonly summary: Summary }> {
+async function* linesOf(response: Response): AsyncGenerator<ImportVerdict | ImportSummary> {
   const decoder = new TextDecoder()
   let rest = ''
   try {
@@ -128,7 +113,7 @@ async function* linesOf(response: Response): AsyncGenerator<Verdict | { readonly
 }
 
 /** Never a path, whatever the answer says. */
-function fileNameOf({ deviceId, line }: Verdict): string {
+function fileNameOf({ deviceId, line }: ImportVerdict): string {
   return deviceId !== undefined && new RegExp(identifierPattern).test(deviceId) ? deviceId : `line-${line}`
 }
 

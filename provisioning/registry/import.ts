@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { Compile } from 'typebox/compile'
-import type { CredentialFile } from '../../core/contract/credential.ts'
+import type { ImportSummary, ImportVerdict } from '../../core/contract/device-import.ts'
 import type { EnrolKey } from '../../core/contract/enrolment.ts'
 import { type Device, Identifier, Name, Tags } from '../../core/contract/registry.ts'
 import { didYouMean } from '../../core/runtime/env.ts'
@@ -20,20 +20,6 @@ export type ImportIssue = 'none' | 'secret' | 'enrol-key'
 export interface ImportRow {
   readonly line: number
   readonly cells: Readonly<Record<string, string>>
-}
-
-export interface ImportVerdict {
-  readonly line: number
-  readonly deviceId?: string
-  readonly verdict: 'created' | 'unchanged' | 'error'
-  readonly faults?: readonly string[]
-  /** The one time it is shown. */
-  readonly credential?: CredentialFile
-  readonly enrolKey?: string
-}
-
-export interface ImportSummary {
-  readonly summary: { readonly created: number; readonly unchanged: number; readonly errors: number }
 }
 
 export interface Imports {

@@ -1,5 +1,6 @@
 /** Devices from a CSV file: first what would become of each row, then for real, with a verdict for each. */
 import { useState } from 'preact/hooks'
+import type { ImportSummary, ImportVerdict } from '../../../core/contract/device-import.ts'
 import { useApp } from '../app-state.ts'
 import { useDoing } from '../load.ts'
 import { Dialog } from '../parts/dialog.tsx'
@@ -9,21 +10,18 @@ import { saveFile } from '../parts/secret.tsx'
 import { Table } from '../parts/table.tsx'
 import { counted, dash, type Tone } from '../words.ts'
 
-interface Verdict {
-  readonly line: number
-  readonly deviceId?: string
-  readonly verdict: 'created' | 'unchanged' | 'error'
-  readonly faults?: readonly string[]
-}
-
 interface Outcome {
   readonly isReal: boolean
-  readonly verdicts: readonly Verdict[]
+  readonly verdicts: readonly ImportVerdict[]
   /** As it came, secrets included. */
   readonly text: string
 }
 
-const tones: Readonly<Record<Verdict['verdict'], Tone>> = { created: 'good', unchanged: 'idle', error: 'bad' }
+const tones: Readonly<Record<ImportVerdict['verdict'], Tone>> = {
+  created: 'good',
+  unchanged: 'idle',
+  error: 'bad',
+}
 const bytesMax = 64 * 1024 * 1024
 
 export function ImportDevices({ close }: { close: () => void }) {
@@ -42,8 +40,8 @@ export function ImportDevices({ close }: { close: () => void }) {
       })
       const text = await answer.text()
       const lines = text.split('\n').filter((line) => line !== '')
-      const rows = lines.map((line) => JSON.parse(line) as Verdict | { summary: unknown }) // as the contract has them
-      setOutcome({ isReal, text, verdicts: rows.filter((row): row is Verdict => 'verdict' in row) })
+      const rows = lines.map((line) => JSON.parse(line) as ImportVerdict | ImportSummary) // as the contract has them
+      setOutcome({ isReal, text, verdicts: rows.filter((row): row is ImportVerdict => 'verdict' in row) })
     })
   const choose = async (file: File | undefined) => {
     if (file === undefined || file.size > bytesMax) return
@@ -51,7 +49,7 @@ export function ImportDevices({ close }: { close: () => void }) {
     setCsv(content)
     await send(content, false)
   }
-  const count = (verdict: Verdict['verdict']) =>
+  const count = (verdict: ImportVerdict['verdict']) =>
     (outcome?.verdicts ?? []).filter((row) => row.verdict === verdict).length
 
   return (
