@@ -18,10 +18,10 @@ export default defineConfig({
     isolate: false,
     globalSetup: ['test/kit/build.ts'],
     reporters: ['default', './test/kit/summary-reporter.ts'],
-    // Deadlines, not speeds: a machine that does other things beside is slow.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    expect: { poll: { timeout: 30_000 } },
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    // A deadline, not a speed: a machine that does other things beside is slow.
+    expect: { poll: { timeout: 10_000 } },
     // Two cores: real processes beside the tests need one of them.
     maxWorkers: 2,
   },

@@ -19,7 +19,7 @@ export interface Program {
   kill(): Promise<void>
 }
 
-const startMsUsual = 60_000
+const startMsUsual = 20_000
 
 /**
  * Starts a program of `dist/` (or a bundle by its path) and waits until it is ready.
@@ -115,7 +115,7 @@ export async function freePort(): Promise<number> {
 /** Waits until `check` yields something other than undefined or false, by asking again; fails after the deadline with the last error. */
 export async function eventually<T>(
   check: () => Promise<T> | T,
-  deadlineMs = 30_000,
+  deadlineMs = 10_000,
   everyMs = 25,
 ): Promise<Exclude<T, false | null | undefined>> {
   const endMs = performance.now() + deadlineMs

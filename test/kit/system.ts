@@ -82,7 +82,7 @@ export class System {
     await Promise.all([system.restart('provisioning'), system.restart('ingest'), system.restart('broker')])
     // They are up in any order, and until they have heard of each other devices are told to come back.
     for (const url of [system.ingestUrl, system.brokerUrl])
-      await eventually(async () => (await fetch(`${url}/readyz`)).ok)
+      await eventually(async () => (await fetch(`${url}/readyz`)).ok, 20_000)
     const { operator } = system
     const api = (baseUrl: string, audience: string) =>
       createApi({

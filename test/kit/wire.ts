@@ -30,14 +30,14 @@ export class Wire {
 
   /** Waits for so many bytes, and takes them out. @returns as hexadecimal digits */
   async read(bytes: number): Promise<string> {
-    await eventually(() => this.#received.length >= bytes || this.#isClosed, 30_000, 2)
+    await eventually(() => this.#received.length >= bytes || this.#isClosed, 10_000, 2)
     const taken = this.#received.subarray(0, bytes).toString('hex')
     this.#received = this.#received.subarray(bytes)
     return taken
   }
 
   /** Waits for the end. @returns what came before it and was not read, as hexadecimal digits */
-  async end(deadlineMs = 30_000): Promise<string> {
+  async end(deadlineMs = 10_000): Promise<string> {
     await eventually(() => this.#isClosed, deadlineMs, 2)
     return this.#received.toString('hex')
   }

@@ -182,7 +182,7 @@ describe('while it runs under systemd', options, () => {
         LOT_AGENT_CONFIG: '/dev/null',
         LOT_AGENT_OUTBOX_DIR: join(data.path, 'outbox'),
       }).ended
-    await eventually(async () => JSON.parse((await asked()).stdout).status.queue.readings > 0)
+    await eventually(async () => JSON.parse((await asked()).stdout).status.queue.readings > 0, 20_000)
   })
 
   it('takes over a credential that systemd hands to it, once', async () => {
@@ -232,7 +232,7 @@ describe('lot-agent doctor', options, () => {
 
     issuer.status = 200
     const program = await startProgram('agent', { args: ['run'], env })
-    await eventually(async () => (await doctor()).exit === 0)
+    await eventually(async () => (await doctor()).exit === 0, 20_000)
     expect((await doctor()).stdout).toMatch(/agent +ok[\s\S]*MQTT +ok[\s\S]*queue +ok/)
     await program.kill()
     await broker.stop()

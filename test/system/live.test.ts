@@ -160,7 +160,7 @@ describe('the live feed', () => {
 
     await eventually(() => good.seen().includes(last ?? -1))
     slow.response.resume()
-    await eventually(() => slow.isClosed)
+    await eventually(() => slow.isClosed, 20_000)
     expect(slow.seen().length).toBeLessThan(18_000)
     expect(good.isClosed).toBe(false)
     good.leave()

@@ -36,7 +36,7 @@ describeWithCommand('mosquitto_pub')('mosquitto’s clients', () => {
 
   const publish = (topic: string, payload: string, ...more: string[]) =>
     run(findCommand('mosquitto_pub') ?? '', [...device, '-t', topic, '-m', payload, '-q', '1', ...more], {
-      timeout: 30_000,
+      timeout: 10_000,
     })
   const payload = (timestampMs: number, occupied: number) =>
     JSON.stringify({ v: 1, readings: [{ timestampMs, occupied }] })
@@ -73,7 +73,7 @@ describeWithCommand('mosquitto_pub')('mosquitto’s clients', () => {
     const { stdout, stderr } = await run(
       findCommand('mosquitto_sub') ?? '',
       [...device, '-t', '#', '-d', '-W', '2'],
-      { timeout: 30_000 },
+      { timeout: 10_000 },
     ).catch((error: { stdout: string; stderr: string }) => error)
     expect(stdout + stderr).toMatch(/denied|128/i)
   })

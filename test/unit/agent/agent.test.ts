@@ -303,7 +303,7 @@ describe('agent', () => {
     content.fill(0x2a, 60_000, 60_064)
     writeFileSync(table, content)
     broker.connack = 0
-    await eventually(() => lines.some((line) => line.includes('outbox.salvaged')))
+    await eventually(() => lines.some((line) => line.includes('outbox.salvaged')), 20_000)
     opening.tell({ timestampMs: 61_000, occupied: 1 })
     await eventually(() => agent.progress().settled >= 1 && agent.progress().queued === 0)
     const old = new Set(
