@@ -145,7 +145,8 @@ describe.skipIf(!isWanted)('pictures of the console', { timeout: 300_000 }, () =
       await page.locator('main h1').waitFor()
       await page.locator('text=Loading').first().waitFor({ state: 'detached' })
       await before()
-      await page.evaluate('new Promise((done) => setTimeout(done, 1200))')
+      // What changes its colour or its place gently has done so.
+      await page.evaluate('Promise.all(document.getAnimations().map(({ finished }) => finished))')
       await page.screenshot({ path: join(folder, `${name}.png`) })
     }
     await shoot('now', '/')

@@ -5,6 +5,7 @@
  * `node store-worker.mjs FOLDER FROM [early]`; with `early` it says so before anything is stored, and must be caught.
  */
 import { createHash } from 'node:crypto'
+import { EventEmitter, once } from 'node:events'
 import { mkdirSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLog } from '../../core/runtime/log.ts'
@@ -77,16 +78,17 @@ async function main(folder: string, from: number, isEarly: boolean): Promise<voi
     now: () => lateNowMs,
     log: createLog({ program: 'worker', level: 'silent' }),
   })
-  let runs = 0
+  const kept = new EventEmitter()
   void (async () => {
     for (;;) {
       await keeper.run(true)
-      runs++
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      kept.emit('run')
+      await new Promise((resolve) => setImmediate(resolve))
     }
   })()
+  /** The first that ends may have begun before. */
   const wholeRun = async () => {
-    for (const seen = runs; runs < seen + 2; ) await new Promise((resolve) => setTimeout(resolve, 5))
+    for (let ended = 0; ended < 2; ended++) await once(kept, 'run')
   }
   for (let i = from; ; i++) {
     // What a commit has written survives a kill before it is synced: only what was not even taken is lost for certain.

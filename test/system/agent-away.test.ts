@@ -1,6 +1,7 @@
 /** Whatever a device needs may be away for as long as it likes: it counts, and comes back by itself. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../kit/program.ts'
 import { type Fleet, nothingAmiss, outcome, record } from '../kit/replayed-fleet.ts'
@@ -27,7 +28,8 @@ async function countAlone(): Promise<void> {
   // What is told now may be from before.
   await eventually(() => fleet?.progress?.connected === 0, 30_000)
   const [keptBefore, settledBefore] = [kept(), settled()]
-  await new Promise((resolve) => setTimeout(resolve, awayMs))
+  // How long it is away is the fault itself.
+  await delay(awayMs)
   await eventually(() => kept() > keptBefore, 30_000)
   expect(settled()).toBe(settledBefore)
 }

@@ -1,7 +1,7 @@
 /** Fifty devices, and everything between them and the store failing at random: what they have kept is stored, once. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../kit/program.ts'
-import { randomFrom } from '../kit/random.ts'
+import { anyMoment, randomFrom } from '../kit/random.ts'
 import { nothingAmiss, outcome, record } from '../kit/replayed-fleet.ts'
 import { startWiredSystem, type WiredSystem } from '../kit/wired-system.ts'
 
@@ -21,7 +21,6 @@ describe('a fleet of fifty under random faults', () => {
     `has every reading stored once that it kept (seed ${seed})`,
     async () => {
       const random = randomFrom(seed)
-      const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
       const { system, wire } = wired
       const recording = record(system.data, faultsMs, 50)
       const playing = await wired.prepareFleet(recording)
@@ -29,7 +28,7 @@ describe('a fleet of fifty under random faults', () => {
       await eventually(() => (playing.progress?.settled ?? 0) > 0, 60_000)
       const restart = async (name: 'broker' | 'ingest' | 'provisioning') => {
         await system.kill(name)
-        await pause(random() * 500)
+        await anyMoment(random, 500)
         await system.restart(name)
       }
       const faults = {
@@ -39,7 +38,7 @@ describe('a fleet of fifty under random faults', () => {
         },
         'PUBACKs swallowed': async () => {
           wire.swallows = true
-          await pause(500 + random() * 5000)
+          await anyMoment(random, 5000, 500)
           wire.swallows = false
         },
         broker: () => restart('broker'),
@@ -60,7 +59,7 @@ describe('a fleet of fifty under random faults', () => {
         const [name = 'cut'] = waiting.splice(Math.floor(random() * waiting.length), 1)
         await faults[name]()
         had.add(name)
-        await pause(random() * 1000)
+        await anyMoment(random, 1000)
       }
       wire.cutsAtPuback = 0
       expect(wire.swallowed).toBeGreaterThan(0)

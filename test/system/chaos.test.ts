@@ -6,7 +6,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { buildEarlyBroker } from '../kit/early-broker.ts'
 import { eventually } from '../kit/program.ts'
-import { randomFrom } from '../kit/random.ts'
+import { anyMoment, randomFrom } from '../kit/random.ts'
 import { type Fleet, nothingAmiss, outcome, record, startFleet } from '../kit/replayed-fleet.ts'
 import { System, type SystemOptions } from '../kit/system.ts'
 
@@ -33,13 +33,13 @@ async function killAround(system: System, fleet: Fleet, kills: Kills, random: ()
     .flatMap((victim) => Array.from({ length: kills.ofEach }, () => ({ victim, at: random() })))
     .sort((a, b) => a.at - b.at)
   for (const { victim } of victims) {
-    await new Promise((resolve) => setTimeout(resolve, 100 + random() * 500))
+    await anyMoment(random, 500, 100)
     const ingest = system.program('ingest').process
     // With ingest frozen, the messages that come in are in the broker's hands alone.
     const isFrozen = kills.untilAcknowledged ?? random() < 0.5
     if (isFrozen) ingest.kill('SIGSTOP')
     if (kills.untilAcknowledged) await fleet.acknowledgedMore()
-    else if (isFrozen) await new Promise((resolve) => setTimeout(resolve, random() * 300))
+    else if (isFrozen) await anyMoment(random, 300)
     if (victim === 'agent') {
       await fleet.program?.kill()
       if (isFrozen) ingest.kill('SIGCONT')

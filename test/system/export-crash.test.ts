@@ -12,7 +12,7 @@ import type { ExportJob } from '../../core/contract/sql.ts'
 import { handoverOf, postHandover } from '../kit/handover.ts'
 import { type IngestUnderTest, startIngest } from '../kit/ingest.ts'
 import { eventually } from '../kit/program.ts'
-import { randomFrom } from '../kit/random.ts'
+import { anyMoment, randomFrom } from '../kit/random.ts'
 
 const kills = process.env.LOTWATCH_TEST_LONG === 'true' ? 100 : 10
 const seed = Number(process.env.LOTWATCH_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31))
@@ -86,7 +86,7 @@ test(
     for (let kill = 0; kill < kills; kill++) {
       const id = await add()
       waiting.push(id)
-      await new Promise((resolve) => setTimeout(resolve, random() * tookMs))
+      await anyMoment(random, tookMs)
       const { state } = await jobOf(id)
       found[state] = (found[state] ?? 0) + 1
       await ingest.program().kill()

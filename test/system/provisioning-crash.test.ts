@@ -1,11 +1,11 @@
 /** `kill -9` while the registry changes: each change is there whole or not at all, and all that was answered is there. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import type { CredentialRecord } from '../../core/contract/client.ts'
 import type { Assignment, Device } from '../../core/contract/registry.ts'
 import { readCredentialFile } from '../../core/runtime/credential.ts'
 import { makeDataDir } from '../kit/program.ts'
 import { type Provisioning, startProvisioning, tokensOf } from '../kit/provisioning.ts'
+import { anyMoment } from '../kit/random.ts'
 
 const isLong = process.env.LOTWATCH_TEST_LONG === 'true'
 const rounds = isLong ? 200 : 20
@@ -89,8 +89,7 @@ it('registry changes survive a kill whole or not at all', {
     })
     const gone = Promise.allSettled(workers)
     await Promise.race([first, gone])
-    // Not to wait for something, but to be anywhere in the middle of it.
-    await delay(Math.random() * 150)
+    await anyMoment(Math.random, 150)
     await provisioning.program.kill()
     await gone
     provisioning = await startProvisioning(data.path)

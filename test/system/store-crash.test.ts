@@ -17,7 +17,7 @@ import type { ClosedDay, Store, StoredReading } from '../../ingest/store/store.t
 import { buildOptions, root } from '../../scripts/build.mjs'
 import { crashDevices, daysUntil, readingsOf } from '../kit/crash-world.ts'
 import { makeDataDir } from '../kit/program.ts'
-import { randomFrom } from '../kit/random.ts'
+import { anyMoment, randomFrom } from '../kit/random.ts'
 
 const isLong = process.env.LOTWATCH_TEST_LONG === 'true'
 const kills = isLong ? 100 : 10
@@ -43,7 +43,7 @@ const momentDeadlineMs = 120_000
 /** Lets the worker work from a handover on, kills it shortly after it has begun something, and tells what was settled last. */
 async function workAndKill(
   from: number,
-  kill: { moment: Moment; afterMs: number; isEarly: boolean },
+  kill: { moment: Moment; random: () => number; isEarly: boolean },
 ): Promise<number> {
   const args = [worker, data.path, String(from), ...(kill.isEarly ? ['early'] : [])]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -70,7 +70,7 @@ async function workAndKill(
   })
   try {
     await Promise.race([begun, ended])
-    await Promise.race([new Promise((resolve) => setTimeout(resolve, kill.afterMs)), ended])
+    await Promise.race([anyMoment(kill.random, 150), ended])
   } finally {
     child.kill('SIGKILL')
     await ended
@@ -84,7 +84,7 @@ async function killAround(times: number, isEarly = false): Promise<number> {
   let settled = -1
   for (let i = 0; i < times; i++) {
     const moment = isEarly ? 'a handover' : (moments[i % moments.length] ?? 'a handover')
-    settled = await workAndKill(settled + 1, { moment, afterMs: random() * 150, isEarly })
+    settled = await workAndKill(settled + 1, { moment, random, isEarly })
   }
   return settled
 }

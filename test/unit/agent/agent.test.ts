@@ -336,7 +336,7 @@ describe('agent', () => {
       },
     }
     const told = createToldSensor()
-    const retrying = { ...clock, until: () => new Promise<void>((resolve) => setTimeout(resolve, 10)) }
+    const retrying = { ...clock, until: () => new Promise<void>((resolve) => setImmediate(resolve)) }
     const agent = await start(told.sensor, { folder, opened: { ...opened, store }, clock: retrying })
     told.tell({ timestampMs: 0, occupied: 0 })
     await eventually(() => lines.some((line) => line.includes('outbox.unavailable')))
