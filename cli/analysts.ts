@@ -1,14 +1,13 @@
 /** What analysts do at the terminal beyond plain questions: a SELECT, the live feed, exports into files. */
-import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream, existsSync, renameSync, statSync } from 'node:fs'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { existsSync, renameSync, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { FleetError } from '../core/contract/errors.ts'
 import type { LiveMissed } from '../core/contract/live.ts'
 import type { ReadingRow } from '../core/contract/query.ts'
 import type { ExportJob, ExportRequest, SqlColumn } from '../core/contract/sql.ts'
-import { type Api, followEvents } from '../core/runtime/fetch.ts'
+import { type Api, followEvents, piecesOf } from '../core/runtime/fetch.ts'
+import { sumOf } from '../core/runtime/file-sum.ts'
+import { receiveFile } from '../core/runtime/receive-file.ts'
 import type { Voice } from './home.ts'
 import { dash, grouped, ndjson, type Output, table } from './output.ts'
 
@@ -146,7 +145,7 @@ export async function exportTo(
       safeDetail: `${job.code}: ${job.detail}`,
     })
   await fetchFile(api, `${path}/file`, { file: `${file}.part`, bytes: job.bytes })
-  const sha256 = await sha256Of(`${file}.part`)
+  const { sha256 } = await sumOf(`${file}.part`)
   if (sha256 !== job.sha256)
     throw new FleetError('file.invalid', 'the checksum of what came is another than that of the export')
   renameSync(`${file}.part`, file)
@@ -168,20 +167,10 @@ async function fetchFile(
     try {
       const headers = there === 0 ? {} : { range: `bytes=${there}-` }
       const response = await api.response(path, { headers, timeoutMs: fetchTimeoutMs })
-      const body = Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]) // fetch has a body for 200
-      await pipeline(
-        body,
-        createWriteStream(file, { flags: response.status === 206 ? 'a' : 'w', mode: 0o600 }),
-      )
+      await receiveFile(file, piecesOf(response), { appends: response.status === 206, mode: 0o600 })
     } catch (error) {
       if (tries >= fetchTriesMax) throw error
       await delay(pollMs)
     }
   }
-}
-
-async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer) // no encoding is set
-  return hash.digest('hex')
 }

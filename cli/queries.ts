@@ -2,9 +2,6 @@
  * The analysts' verbs: a question to ingest, and its answer as a table, for a program, or in a file. What is missing is said
  * on standard error.
  */
-import { createWriteStream } from 'node:fs'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { CompletenessRow, Gap, Reasons } from '../core/contract/completeness.ts'
 import { FleetError } from '../core/contract/errors.ts'
 import type {
@@ -18,7 +15,8 @@ import type {
   ReadingRow,
   SeriesRow,
 } from '../core/contract/query.ts'
-import type { Api, ApiRequest } from '../core/runtime/fetch.ts'
+import { type Api, type ApiRequest, piecesOf } from '../core/runtime/fetch.ts'
+import { receiveFile } from '../core/runtime/receive-file.ts'
 import type { Voice } from './home.ts'
 import { age, type Column, dash, ndjson, outputs, table } from './output.ts'
 
@@ -173,7 +171,7 @@ function verb<Row>(
         timeoutMs: file === undefined ? timeoutMs : fileTimeoutMs,
       })
       if (file === undefined) voice.answer((await response.text()).replace(/\r?\n$/, ''))
-      else await save(response, file)
+      else await receiveFile(file, piecesOf(response), { appends: false })
       if (response.headers.get('lotwatch-complete') === 'false')
         voice.note('incomplete: devices took readings that the store does not have; -o json names the gaps')
       noteCursor(response.headers.get('lotwatch-next-cursor') ?? undefined, voice)
@@ -191,13 +189,6 @@ function verb<Row>(
 
 /** A file may be long, and nobody waits for it at a terminal. */
 const fileTimeoutMs = 24 * 3600_000
-
-async function save(response: Response, file: string): Promise<void> {
-  // The web's stream and Node's own type of it are the same thing at run time.
-  const body =
-    response.body === null ? [] : Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0])
-  await pipeline(body, createWriteStream(file))
-}
 
 function reasonsText(reasons: Reasons): string {
   return Object.entries(reasons)

@@ -2,12 +2,11 @@
  * Segments that are back from the archive for a while: a bounded folder, in which the file that was used longest ago
  * makes room. A transfer that broke off goes on where it stopped; a file counts only once its checksum is right.
  */
-import { createWriteStream } from 'node:fs'
 import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { FleetError } from '../core/contract/errors.ts'
 import { sumOf } from '../core/runtime/file-sum.ts'
+import { receiveFile } from '../core/runtime/receive-file.ts'
 import type { Archive } from './archive/archive.ts'
 import type { ClosedDay } from './store/store.ts'
 
@@ -43,10 +42,7 @@ export function createSegmentCache({ archive, folder, bytesMax }: SegmentCacheOp
     const held = (await sizeOf(part)) ?? 0
     // More than there is, or all of it and it was wrong: from the start.
     const fromByte = held < day.bytes ? held : 0
-    await pipeline(
-      archive.read(day.file, fromByte),
-      createWriteStream(part, { flags: fromByte === 0 ? 'w' : 'a' }),
-    )
+    await receiveFile(part, archive.read(day.file, fromByte), { appends: fromByte > 0 })
     const { bytes, sha256 } = await sumOf(part)
     if (bytes !== day.bytes || sha256 !== day.sha256) {
       await rm(part, { force: true })

@@ -5,6 +5,7 @@ import { identifierPattern } from '../../core/contract/device.ts'
 import type { ImportSummary, ImportVerdict } from '../../core/contract/device-import.ts'
 import { FleetError, isFleetError } from '../../core/contract/errors.ts'
 import type { Device, Lot } from '../../core/contract/registry.ts'
+import { piecesOf } from '../../core/runtime/fetch.ts'
 import type { Call, CallFlags } from '../call.ts'
 import { type Exit, exits } from '../exit.ts'
 import { counted } from '../output.ts'
@@ -100,7 +101,7 @@ async function* linesOf(response: Response): AsyncGenerator<ImportVerdict | Impo
   const decoder = new TextDecoder()
   let rest = ''
   try {
-    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    for await (const chunk of piecesOf(response)) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
       rest = lines.pop() ?? ''
       for (const line of lines) if (line !== '') yield JSON.parse(line)

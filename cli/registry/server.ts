@@ -2,6 +2,7 @@
 import type { DecisionRecord, Explanation } from '../../core/contract/decision.ts'
 import { FleetError } from '../../core/contract/errors.ts'
 import type { RuleShown, RuleTestAnswer } from '../../core/contract/rule.ts'
+import { piecesOf } from '../../core/runtime/fetch.ts'
 import type { Call, CallFlags } from '../call.ts'
 import { type Exit, exits } from '../exit.ts'
 import { age } from '../output.ts'
@@ -96,7 +97,7 @@ export async function auditExport(
     headers: { accept: format === 'csv' ? 'text/csv' : 'application/x-ndjson' },
     timeoutMs: call.flags.timeoutMs ?? 3_600_000,
   })
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+  for await (const chunk of piecesOf(response)) {
     if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve))
   }
 }

@@ -97,6 +97,12 @@ export function createApi(options: {
   }
 }
 
+/** The body of an answer as it comes in; an answer without one has no pieces. */
+export async function* piecesOf(response: Response): AsyncIterable<Uint8Array> {
+  // The web's type of the stream does not know that it can be iterated.
+  if (response.body !== null) yield* response.body as unknown as AsyncIterable<Uint8Array>
+}
+
 async function checked(response: Response, unavailable: ErrorCode): Promise<Response> {
   if (response.ok) return response
   const answer: unknown = await response.json().catch(() => undefined) // no problem document: judged by its status
@@ -177,7 +183,7 @@ export function followEvents(options: {
       options.onState?.({ connected: true })
       const connectedAtMs = performance.now()
       const decoder = new TextDecoder()
-      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      for await (const chunk of piecesOf(response)) {
         heard()
         options.onHeard?.()
         // A server that hangs up right after hello is not hammered.

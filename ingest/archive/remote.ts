@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { openAsBlob } from 'node:fs'
 import { FleetError } from '../../core/contract/errors.ts'
+import { piecesOf } from '../../core/runtime/fetch.ts'
 import type { FileSum } from '../../core/runtime/file-sum.ts'
 import type { Archive } from './archive.ts'
 
@@ -51,7 +52,7 @@ export function createRemoteArchive({ send, sumHeaders, sumIn, timeoutMs }: Remo
       if (response.status === 404 || response.body === null) throw unavailable(`has no ${name}`)
       // Whoever does not know ranges sends all of it.
       let skip = response.status === 206 ? 0 : fromByte
-      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      for await (const chunk of piecesOf(response)) {
         timer.refresh()
         const rest = chunk.subarray(Math.min(skip, chunk.length))
         skip -= chunk.length - rest.length
