@@ -102,14 +102,14 @@ export const ingestSettings = Type.Object(
     influxVersion: Type.Integer({
       default: 2,
       minimum: 1,
-      maximum: 2,
-      description: 'its version; 1 is written to by /write, 2 by its own API',
+      maximum: 3,
+      description: 'its version; 1 is written to by /write, 2 and 3 by the API of version 2',
     }),
     influxOrg: Type.String({ default: 'lotwatch', description: 'organization, of version 2' }),
     influxBucket: Type.String({
       default: 'readings',
       description:
-        'bucket, of version 1 the database: made by the operator, for ingest alone, never forgetting',
+        'bucket, of versions 1 and 3 the database: made by the operator, for ingest alone, never forgetting',
     }),
     influxUsername: Type.Optional(
       Type.String({ description: 'user of version 1; absent: it asks nobody who they are' }),
@@ -211,8 +211,8 @@ function contradictionsIn(settings: Static<typeof ingestSettings>): string[] {
   const faults = tlsFaults('LOTWATCH_INGEST', settings)
   faults.push(...archiveFaults(settings))
   const { store, influxVersion, influxUsername, influxToken } = settings
-  if (store === 'influx' && influxVersion === 2 && influxToken === undefined)
-    faults.push('LOTWATCH_INGEST_INFLUX_TOKEN: is required, InfluxDB 2 lets nobody in without')
+  if (store === 'influx' && influxVersion > 1 && influxToken === undefined)
+    faults.push(`LOTWATCH_INGEST_INFLUX_TOKEN: is required, InfluxDB ${influxVersion} lets nobody in without`)
   if (
     store === 'influx' &&
     influxVersion === 1 &&

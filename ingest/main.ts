@@ -321,7 +321,7 @@ async function openStore(
       return openInflux({
         ...trust,
         url: config.influxUrl,
-        version: config.influxVersion === 1 ? 1 : 2,
+        version: config.influxVersion as 1 | 2 | 3, // its bounds
         org: config.influxOrg,
         bucket: config.influxBucket,
         username: config.influxUsername,

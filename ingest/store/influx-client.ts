@@ -1,6 +1,6 @@
 /**
  * One InfluxDB as two verbs: lines are written by its official client, questions are asked in InfluxQL on `/query`,
- * which versions 1 and 2 both answer. What the measurements mean is not known here.
+ * which all versions answer. What the measurements mean is not known here.
  *
  * The official client has habits that would lose readings, and is held from each: it tries again on its own and
  * answers before that has ended (`maxRetries`), sends what is over its batch size without anyone waiting for it
@@ -12,10 +12,10 @@ import { FleetError } from '../../core/contract/errors.ts'
 
 export interface InfluxOptions {
   readonly url: string
-  readonly version: 1 | 2
+  readonly version: 1 | 2 | 3
   /** Of version 2. */
   readonly org: string
-  /** The bucket; of version 1 the database. */
+  /** The bucket; of versions 1 and 3 the database. */
   readonly bucket: string
   /** Of version 1, when it asks who is there: the token is the password then. */
   readonly username?: string | undefined
@@ -31,6 +31,8 @@ export interface InfluxOptions {
 export type Row = Readonly<Record<string, unknown>>
 
 export interface InfluxClient {
+  /** Whether points can be deleted, and of two writes of one the later stays. */
+  readonly isMutable: boolean
   /**
    * Resolves when the server has answered 204 to every line.
    * @throws FleetError `store.unavailable`: any of the lines may be stored, see `isInDoubt`
@@ -42,17 +44,42 @@ export interface InfluxClient {
    * @throws FleetError `store.unavailable`
    */
   ask(statements: readonly string[], signal?: AbortSignal): Promise<readonly (readonly Row[])[]>
+  /** Deletes what nobody asks for any more, where that can be done. */
+  forget(statements: readonly string[]): Promise<void>
 }
 
 /** A request has at most so many lines, and about so many characters: version 1 takes 25 MB. */
 const linesMax = 5000
 const charactersMax = 4_000_000
-const statementsMax = 500
+
+/** What versions do not have in common. */
+interface Dialect {
+  readonly isMutable: boolean
+  /** In one request. */
+  readonly statementsMax: number
+  readonly requestsAtOnce: number
+  readonly parameters: Readonly<Record<string, string>>
+}
+
 /** In one piece version 1 cuts an answer at `max-row-limit`; in pieces each says whether another follows. */
-const inPieces = { chunked: 'true', epoch: 'ms' }
+const inPieces: Dialect = {
+  isMutable: true,
+  statementsMax: 500,
+  requestsAtOnce: 1,
+  parameters: { epoch: 'ms', chunked: 'true' },
+}
+
+/** Version 3 cuts no answer, and its pieces do not say whether another follows; it takes one statement a request, and no `DELETE`. */
+const inOne: Dialect = {
+  isMutable: false,
+  statementsMax: 1,
+  requestsAtOnce: 8,
+  parameters: { epoch: 'ms' },
+}
 
 export function createInfluxClient(options: InfluxOptions): InfluxClient {
   const { url, version, org, bucket, token, timeoutMs } = options
+  const dialect = version === 3 ? inOne : inPieces
   const authorization = authorizationOf(options)
   const headers = authorization === undefined ? {} : { authorization }
   const writer = new InfluxDB({
@@ -73,14 +100,41 @@ export function createInfluxClient(options: InfluxOptions): InfluxClient {
     const response = await options.fetch(queryUrl, {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({ ...inPieces, db: bucket, q: statements.join(';') }).toString(),
+      body: new URLSearchParams({ ...dialect.parameters, db: bucket, q: statements.join(';') }).toString(),
       signal: signal ?? AbortSignal.timeout(timeoutMs),
     })
     if (response.status !== 200) throw new Error(`${response.status} ${reasonOf(await response.text())}`)
     return rowsIn(await response.text(), statements.length)
   }
 
+  async function ask(statements: readonly string[], signal?: AbortSignal) {
+    const parts = inPartsOf(dialect.statementsMax, statements)
+    const rows: (readonly Row[][])[] = []
+    let next = 0
+    async function askOn(): Promise<void> {
+      while (next < parts.length) {
+        const i = next++
+        rows[i] = await query(parts[i] ?? [], signal)
+      }
+    }
+    try {
+      await Promise.all(Array.from({ length: dialect.requestsAtOnce }, askOn))
+    } catch (cause) {
+      next = parts.length
+      // The client has left: the reason is its own.
+      throw signal?.aborted === true ? signal.reason : unavailable('answers no questions', cause, token)
+    }
+    return rows.flat()
+  }
+
   return {
+    isMutable: dialect.isMutable,
+    ask,
+
+    async forget(statements) {
+      if (dialect.isMutable) await ask(statements)
+    },
+
     async write(lines) {
       for (const chunk of chunksOf(lines)) {
         writer.writeRecords(chunk)
@@ -89,19 +143,13 @@ export function createInfluxClient(options: InfluxOptions): InfluxClient {
         })
       }
     },
-
-    async ask(statements, signal) {
-      const rows: (readonly Row[])[] = []
-      try {
-        for (let from = 0; from < statements.length; from += statementsMax)
-          rows.push(...(await query(statements.slice(from, from + statementsMax), signal)))
-      } catch (cause) {
-        // The client has left: the reason is its own.
-        throw signal?.aborted === true ? signal.reason : unavailable('answers no questions', cause, token)
-      }
-      return rows
-    },
   }
+}
+
+export function inPartsOf<Item>(size: number, items: readonly Item[]): Item[][] {
+  const parts: Item[][] = []
+  for (let from = 0; from < items.length; from += size) parts.push(items.slice(from, from + size))
+  return parts
 }
 
 /** Whether a write that failed may still take effect, now or later: there was no answer, or it says nothing. */
@@ -132,7 +180,7 @@ function rowsIn(text: string, statements: number): readonly Row[][] {
   const rows: Row[][] = Array.from({ length: statements }, () => [])
   let ended = 0
   for (const line of text.split('\n')) {
-    if (line === '') continue
+    if (line.trim() === '') continue
     const piece = JSON.parse(line) as Piece // as InfluxDB documents it
     if (piece.error !== undefined) throw new Error(reasonOf(piece.error))
     for (const { statement_id, series = [], partial, error } of piece.results ?? []) {
@@ -155,7 +203,7 @@ function* rowsOf({ tags, columns, values }: Series): Iterable<Row> {
 
 function authorizationOf({ version, username, token }: InfluxOptions): string | undefined {
   if (token === undefined) return undefined
-  if (version === 2) return `Token ${token}`
+  if (version !== 1) return `Token ${token}`
   return `Basic ${Buffer.from(`${username ?? ''}:${token}`).toString('base64')}`
 }
 

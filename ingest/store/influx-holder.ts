@@ -6,14 +6,11 @@
  * A commit that is under way when another comes is still carried out: it is the old one's last. Its readings are stored,
  * and the numbers it may use are passed over.
  */
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import { FleetError } from '../../core/contract/errors.ts'
 import type { InfluxClient } from './influx-client.ts'
 import { measurements } from './influx-points.ts'
-import { lineOf } from './line-protocol.ts'
-
-/** Rows of the ledger that a last commit may bring, and many more. */
-export const numbersPassedOver = 100_000
+import { lineOf, slotsMax } from './line-protocol.ts'
 
 /**
  * Takes the bucket.
@@ -24,10 +21,19 @@ export async function takeBucket(
   onTaken: ((error: unknown) => void) | undefined,
 ): Promise<() => Promise<void>> {
   const id = randomUUID()
-  await client.write([lineOf({ measurement: measurements.holder, tags: {}, fields: { id }, timeMs: 0 })])
+  const last = async () => {
+    const [[row] = []] = await client.ask([
+      `SELECT id FROM ${measurements.holder} ORDER BY time DESC LIMIT 1`,
+    ])
+    return row
+  }
+  // Of two that come at once, one is the last for both.
+  const timeMs = Number((await last())?.time ?? 0) + 1
+  await client.write([
+    lineOf({ measurement: measurements.holder, tags: {}, fields: { id }, timeMs, slot: randomInt(slotsMax) }),
+  ])
   return async () => {
-    const [[row] = []] = await client.ask([`SELECT last(id) AS id FROM ${measurements.holder}`])
-    if (row?.id === id) return
+    if ((await last())?.id === id) return
     const error = new FleetError('store.locked', 'another ingest has taken the bucket')
     onTaken?.(error)
     throw error

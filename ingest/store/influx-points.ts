@@ -3,7 +3,6 @@ import type { DeviceId, Epoch } from '../../core/contract/device.ts'
 import type { Presence } from '../../core/contract/downlink.ts'
 import { lateMs, type Outcome, type QuarantineReason, type Reading } from '../../core/contract/reading.ts'
 import type { EpochEnd, LedgerRow } from '../ledger.ts'
-import { dayMs } from './day-book.ts'
 import type { Row } from './influx-client.ts'
 import { lineOf } from './line-protocol.ts'
 import type {
@@ -21,24 +20,30 @@ import type {
 export const measurements = {
   readings: 'readings',
   quarantine: 'quarantine',
+  /** Numbered rows: how often an entry of quarantine came again. */
+  quarantineRepeats: 'quarantine_repeats',
   /** Those that stay when a newer one comes; tagged with `kind`. */
   statuses: 'statuses',
-  /** One point a device. */
+  /** Of a device the last point counts. */
   newestStatuses: 'statuses_newest',
   schedules: 'schedules',
   presence: 'presence',
-  /** Numbered rows: their time is a number that is never used twice, so that nothing is overwritten. */
+  /** Numbered rows, as `influx-numbers.ts` has it. */
   ledger: 'ledger',
+  /** Numbered rows: the newest says from which number on the ledger holds. */
+  ledgerFrom: 'ledger_from',
   ends: 'epoch_ends',
-  /** Numbered rows, and the point that says which of them hold. */
+  /** Numbered rows, and others of which the newest says which of them hold. */
   places: 'places',
   placesHeld: 'places_held',
-  /** Sums of a device in a window of UTC, at its start. */
+  /** Sums of a device in a window of UTC, at its start; tagged with the generation of their day. */
   rollups15m: 'rollups_15m',
   rollups1d: 'rollups_1d',
-  /** A point at the start of each day that has readings: whether its rollups hold. */
-  days: 'days',
-  /** One point: the ingest that opened it last. */
+  /** Numbered rows: of a day the newest says whether it is closed, and which generation of its rollups holds. */
+  days: 'day_notes',
+  /** Numbered rows: generations that were begun. */
+  closings: 'day_closings',
+  /** The last point names the ingest that opened it last. */
   holder: 'holder',
   /** One point: what tells this store from others. */
   store: 'store',
@@ -47,7 +52,7 @@ export const measurements = {
 export const readingFields =
   'device, occupied, capacity, entriesTotal, exitsTotal, clock, sensor, receivedAtMs, epoch, seq, credentialId'
 export const quarantineFields =
-  'device, id, credentialId, reason, epoch, seq, timestampMs, "count", content, contentHash, storedOccupied'
+  'device, id, credentialId, reason, epoch, seq, timestampMs, "count", content, contentHash, storedOccupied, releasedAtMs'
 export const ledgerFields = 'device, epoch, fromSeq, toSeq, outcome, reason, fromMs, toMs'
 
 export function readingLine({ deviceId, credentialId, receivedAtMs, epoch, reading }: StoredReading): string {
@@ -99,66 +104,63 @@ export function quarantineLine(entry: QuarantineEntry, slot: number, keepsConten
   })
 }
 
-/** Only the count: a point keeps the fields that are not written anew. */
-export function quarantineCountLine(
-  deviceId: DeviceId,
-  at: { timeMs: number; slot: number; count: number },
+export function quarantineRepeatLine(
+  { deviceId, id, count }: Pick<QuarantineEntry, 'deviceId' | 'id' | 'count'>,
+  number: number,
 ): string {
-  const { timeMs, slot, count } = at
   return lineOf({
-    measurement: measurements.quarantine,
+    measurement: measurements.quarantineRepeats,
     tags: { device: deviceId },
-    fields: { count },
-    timeMs,
-    slot,
+    fields: { id, count },
+    timeMs: number,
   })
 }
 
 export function rollupLine(
   measurement: string,
-  deviceId: DeviceId,
-  fromMs: number,
+  of: { deviceId: DeviceId; generation: number; fromMs: number },
   window: SpanWindow,
 ): string {
   const { count, silent, sum, min, max, first, last, late, capacity } = window
   return lineOf({
     measurement,
-    tags: { device: deviceId },
+    tags: { device: of.deviceId, generation: String(of.generation) },
     fields: { counted: count, all: count + silent, sum, min, max, first, last, late, capacity },
-    timeMs: fromMs,
+    timeMs: of.fromMs,
   })
 }
 
 /** Generation 0: it has readings, and was never closed. */
-export function dayLine({
-  day,
-  generation,
-  rows,
-  isStale,
-}: Pick<ClosedDay, 'day' | 'generation' | 'rows' | 'isStale'>): string {
+export function dayLine(
+  { day, generation, rows, isStale }: Pick<ClosedDay, 'day' | 'generation' | 'rows' | 'isStale'>,
+  number: number,
+): string {
   return lineOf({
     measurement: measurements.days,
     tags: {},
-    fields: { generation, rows, isStale: isStale ? 1 : 0 },
-    timeMs: day * dayMs,
+    fields: { day, generation, rows, isStale: isStale ? 1 : 0 },
+    timeMs: number,
   })
 }
 
-/** In place of the reason of an entry that was released: nothing that is asked for. */
-export const releasedReason = 'released'
+/** A generation of rollups of a day is about to be written: no other closing uses it. */
+export function closingLine(
+  { day, generation }: Pick<ClosedDay, 'day' | 'generation'>,
+  number: number,
+): string {
+  return lineOf({ measurement: measurements.closings, tags: {}, fields: { day, generation }, timeMs: number })
+}
 
-/** Marks an entry as released: nothing is deleted, and the reason it had stays beside it. */
+/** Marks an entry as released, by fields that it had not: a point keeps what is not written anew. */
 export function releaseLine(
   { deviceId, releasedAtMs, releasedBy }: QuarantineRelease,
-  at: { timeMs: number; slot: number; reason: string },
+  at: { timeMs: number; slot: number },
 ): string {
-  const { timeMs, slot, reason } = at
   return lineOf({
     measurement: measurements.quarantine,
     tags: { device: deviceId },
-    fields: { reason: releasedReason, releasedReason: reason, releasedAtMs, releasedBy },
-    timeMs,
-    slot,
+    fields: { releasedAtMs, releasedBy },
+    ...at,
   })
 }
 
@@ -179,14 +181,20 @@ export function quarantineOf(row: Row): QuarantineRecord {
   }
 }
 
-/** The newest of a device, which takes the place of the one before, and the one that stays. */
-export function statusLines({ deviceId, receivedAtMs, body, history }: DeviceStatus): string[] {
+/**
+ * The newest of a device, and the one that stays.
+ * @param replaces whether the newest takes the place of the one before
+ */
+export function statusLines(
+  { deviceId, receivedAtMs, body, history }: DeviceStatus,
+  replaces: boolean,
+): string[] {
   const timeMs = Math.floor(receivedAtMs)
   const newest = lineOf({
     measurement: measurements.newestStatuses,
     tags: { device: deviceId },
     fields: { receivedAtMs: timeMs, body },
-    timeMs: 0,
+    timeMs: replaces ? 0 : timeMs,
   })
   if (history === undefined) return [newest]
   const tags = { device: deviceId, kind: history }
@@ -202,12 +210,14 @@ export function scheduleLine({ deviceId, sinceMs, cron }: ScheduleChange): strin
   })
 }
 
-export function presenceLine(presence: Presence): string {
+/** @param slot keeps apart what was told of one millisecond, in order */
+export function presenceLine(presence: Presence, slot: number): string {
   return lineOf({
     measurement: measurements.presence,
     tags: { device: presence.deviceId },
     fields: { body: JSON.stringify(presence) },
     timeMs: presence.atMs,
+    slot,
   })
 }
 

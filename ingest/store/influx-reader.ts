@@ -5,8 +5,8 @@
  */
 import type { DeviceId } from '../../core/contract/device.ts'
 import type { WindowRun } from '../windows.ts'
-import { type DayBook, dayMs } from './day-book.ts'
-import type { InfluxClient, Row } from './influx-client.ts'
+import { type DayBook, dayMs, type TimeRange } from './day-book.ts'
+import { type InfluxClient, inPartsOf, type Row } from './influx-client.ts'
 import {
   measurements,
   numberOf,
@@ -15,7 +15,6 @@ import {
   quarantineOf,
   readingFields,
   readingOf,
-  releasedReason,
 } from './influx-points.ts'
 import { timeMsMax } from './line-protocol.ts'
 import { SpanSums, type WindowPart } from './span-sums.ts'
@@ -31,6 +30,9 @@ import type {
 
 /** Instants of a device closer than this are looked up together, with what lies between them. */
 const sliceGapMs = 600_000
+
+/** Entries of quarantine looked for by one statement. */
+export const idsMax = 200
 
 /** Some devices and a stretch of time, `toMs` exclusive; no devices: all of them. */
 interface Range {
@@ -120,6 +122,28 @@ export function createInfluxReader({ ask }: InfluxClient, book: DayBook): StoreR
       .slice(0, limit)
   }
 
+  /** Entries with how often each came, since the first time too. */
+  async function counted(
+    entries: readonly QuarantineRecord[],
+    signal: AbortSignal | undefined,
+  ): Promise<QuarantineRecord[]> {
+    const found = await ask(
+      inPartsOf(idsMax, entries).map(
+        (part) => `SELECT device, id, "count" FROM ${measurements.quarantineRepeats} WHERE ${oneOfIds(part)}`,
+      ),
+      signal,
+    )
+    const repeats = new Map<string, number>()
+    for (const { device, id, count } of found.flat()) {
+      const key = `${device}/${id}`
+      repeats.set(key, (repeats.get(key) ?? 0) + Number(count))
+    }
+    return entries.map((entry) => ({
+      ...entry,
+      count: entry.count + (repeats.get(`${entry.deviceId}/${entry.id}`) ?? 0),
+    }))
+  }
+
   return {
     async lookup(instants) {
       const slices = slicesOf(instants)
@@ -163,26 +187,40 @@ export function createInfluxReader({ ask }: InfluxClient, book: DayBook): StoreR
       const cut = cutPieces(piecesOf(spans, within), rolledUp, grainMs)
       const rollups = grainMs === dayMs ? measurements.rollups1d : measurements.rollups15m
       for (const one of await sumsOf(cut.rest, runs, readingSums, signal)) found.add(one)
-      for (const one of await sumsOf(cut.summed, runs, (...of) => rollupSums(rollups, ...of), signal))
-        found.add(one)
+      for (const [generation, stretches] of stretchesOf(book, within)) {
+        const { summed } = cutPieces(cut.summed, stretches, grainMs)
+        const statement = (run: WindowRun, range: Range) => rollupSums(rollups, generation, run, range)
+        for (const one of await sumsOf(summed, runs, statement, signal)) found.add(one)
+      }
       return found
     },
 
     async quarantine({ deviceIds, reason, ids, limit, after }, signal) {
       if (deviceIds?.length === 0 || ids?.length === 0) return []
-      const among = ids === undefined ? '' : ` AND (${ids.map((id) => `id = ${quoted(id)}`).join(' OR ')})`
-      return pageOf<QuarantineRecord>({
-        select: `SELECT ${quarantineFields} FROM ${measurements.quarantine}`,
-        // The text of an entry that was released is another one.
-        condition: `${reason === undefined ? ` AND reason <> ${quoted(releasedReason)}` : ` AND reason = ${quoted(reason)}`}${among}`,
-        ranges: [{ ...always, deviceIds }],
-        order: 'desc',
-        limit,
-        after: after && { timeMs: after.receivedAtMs, id: after.id },
-        of: quarantineOf,
-        placeOf: ({ receivedAtMs, id }) => ({ timeMs: receivedAtMs, id }),
-        signal,
-      })
+      const ofReason = reason === undefined ? '' : ` AND reason = ${quoted(reason)}`
+      const among = ids === undefined ? '' : ` AND ${oneOfIds(ids.map((id) => ({ id })))}`
+      const placeOf = ({ entry }: FoundEntry) => ({ timeMs: entry.receivedAtMs, id: entry.id })
+      let place: Place | undefined = after && { timeMs: after.receivedAtMs, id: after.id }
+      const entries: QuarantineRecord[] = []
+      // InfluxQL cannot ask for what a field is missing of: what was released is passed over here.
+      for (;;) {
+        const page: FoundEntry[] = await pageOf<FoundEntry>({
+          select: `SELECT ${quarantineFields} FROM ${measurements.quarantine}`,
+          condition: ofReason + among,
+          ranges: [{ ...always, deviceIds }],
+          order: 'desc',
+          limit,
+          after: place,
+          of: (row) => ({ entry: quarantineOf(row), isReleased: numberOf(row.releasedAtMs) !== undefined }),
+          placeOf,
+          signal,
+        })
+        entries.push(...page.filter(({ isReleased }) => !isReleased).map(({ entry }) => entry))
+        const last = page.at(-1)
+        if (page.length < limit || entries.length >= limit || last === undefined) break
+        place = placeOf(last)
+      }
+      return counted(entries.slice(0, limit), signal)
     },
 
     async statuses(question, signal) {
@@ -211,7 +249,9 @@ export function createInfluxReader({ ask }: InfluxClient, book: DayBook): StoreR
         ],
         signal,
       )
-      return [...first.toSorted((a, b) => timeOf(a) - timeOf(b)), ...rows].map(presenceOf)
+      const told = [...first.toSorted((a, b) => timeOf(a) - timeOf(b)), ...rows]
+      // What was saved again after a failure is there twice.
+      return [...new Map(told.map((row) => [row.body, row])).values()].map(presenceOf)
     },
   }
 }
@@ -219,6 +259,33 @@ export function createInfluxReader({ ask }: InfluxClient, book: DayBook): StoreR
 /** A text of InfluxQL. */
 export function quoted(text: string): string {
   return `'${text.replace(/['\\]/g, '\\$&')}'`
+}
+
+/** @param entries at least one, at most `idsMax` */
+export function oneOfIds(entries: readonly { readonly id: string }[]): string {
+  return `(${entries.map(({ id }) => `id = ${quoted(id)}`).join(' OR ')})`
+}
+
+/** An entry of quarantine, and whether it has left it. */
+interface FoundEntry {
+  readonly entry: QuarantineRecord
+  readonly isReleased: boolean
+}
+
+/** By generation of rollups the stretches of days for which it holds; days that no one has a reading of may be in them, too. */
+function stretchesOf(book: DayBook, { fromMs, toMs }: TimeRange): Map<number, TimeRange[]> {
+  const found = new Map<number, { fromMs: number; toMs: number }[]>()
+  let last: number | undefined
+  for (const { day, generation } of book.closed) {
+    if ((day + 1) * dayMs <= fromMs || day * dayMs >= toMs) continue
+    const stretches = found.get(generation) ?? []
+    found.set(generation, stretches)
+    const open = generation === last ? stretches.at(-1) : undefined
+    if (open === undefined) stretches.push({ fromMs: day * dayMs, toMs: (day + 1) * dayMs })
+    else open.toMs = (day + 1) * dayMs
+    last = generation
+  }
+  return found
 }
 
 const always = { fromMs: -timeMsMax, toMs: timeMsMax }
@@ -313,10 +380,10 @@ export function readingSums(run: WindowRun, range: Range): string {
     FROM ${measurements.readings} WHERE ${conditionOf(range)} ${groupBy(run)}`
 }
 
-function rollupSums(measurement: string, run: WindowRun, range: Range): string {
+function rollupSums(measurement: string, generation: number, run: WindowRun, range: Range): string {
   return `SELECT sum(counted) AS "counted", sum("all") AS "all", sum("sum") AS "sum", min("min") AS "min",
     max("max") AS "max", first("first") AS "first", last("last") AS "last", sum(late) AS "late", max(capacity) AS "capacity"
-    FROM ${measurement} WHERE ${conditionOf(range)} ${groupBy(run)}`
+    FROM ${measurement} WHERE generation = '${generation}' AND ${conditionOf(range)} ${groupBy(run)}`
 }
 
 function groupBy({ fromMs, stepMs }: WindowRun): string {

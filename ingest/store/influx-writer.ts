@@ -12,7 +12,8 @@
  *    reading of the same instant, stored and acknowledged meanwhile, would be lost. So the same lines are written
  *    again until there is an answer, before anything else is read or written (`settle`). From then on it makes no
  *    difference when the first write takes effect.
- * 4. Rows of the ledger are numbered and never overwritten. Late or twice, they say the same.
+ * 4. Rows of the ledger are numbered and never overwritten. Late or twice, they say the same. Nor is anything else
+ *    written over that may have to say something new: which of two writes of a point stays, version 3 does not promise.
  *
  * One gap is left: a write that outlives its process in a stalled server, with another reading of the same device at
  * the same instant coming first. InfluxDB offers no way to close it; the ledger would still say `stored` of both.
@@ -20,21 +21,23 @@
 import type { DeviceId } from '../../core/contract/device.ts'
 import type { LedgerRow } from '../ledger.ts'
 import type { DayBook } from './day-book.ts'
-import { type InfluxClient, isInDoubt, type Row } from './influx-client.ts'
+import { type InfluxClient, inPartsOf, isInDoubt, type Row } from './influx-client.ts'
+import type { InfluxNumbers } from './influx-numbers.ts'
 import {
   dayLine,
   endLine,
   ledgerLine,
   measurements,
-  quarantineCountLine,
+  numberOf,
   quarantineLine,
+  quarantineRepeatLine,
   readingLine,
-  releasedReason,
   releaseLine,
   scheduleLine,
   statusLines,
 } from './influx-points.ts'
-import { quoted } from './influx-reader.ts'
+import { idsMax, oneOfIds, quoted } from './influx-reader.ts'
+import { lineOf } from './line-protocol.ts'
 import type { QuarantineEntry, QuarantineRelease, StoreBatch, StoredReading } from './store.ts'
 
 export interface WriterOptions {
@@ -44,18 +47,13 @@ export interface WriterOptions {
   readonly quarantinePerDeviceMax: number
   /** Rejects when the bucket is another ingest's by now. */
   readonly requireHeld: () => Promise<void>
-  /** The first number that no row was ever given. */
-  readonly nextNumber: number
+  readonly numbers: InfluxNumbers
 }
-
-/** Entries looked for by one statement. */
-const idsMax = 200
 
 export class InfluxWriter {
   /** Rows in the ledger's measurement. */
   ledgerRowCount = 0
   readonly #options: WriterOptions
-  #nextNumber: number
   /** Lines whose write had no answer. */
   #inDoubt: readonly string[] = []
   /** Lines of days that the server has not said yes to, by day. */
@@ -65,7 +63,6 @@ export class InfluxWriter {
 
   constructor(options: WriterOptions) {
     this.#options = options
-    this.#nextNumber = options.nextNumber
   }
 
   async commit(batch: StoreBatch): Promise<void> {
@@ -83,20 +80,20 @@ export class InfluxWriter {
   }
 
   async #commit(batch: StoreBatch): Promise<void> {
-    const { client } = this.#options
+    const { client, numbers } = this.#options
     await this.settle()
     // Late or twice it does no harm: a day is closed once more.
     await this.#noteDays(batch.readings)
     const brought = [
       ...batch.readings.map(readingLine),
       ...(await this.#quarantineLines(batch.quarantine)),
-      ...batch.statuses.flatMap(statusLines),
+      ...batch.statuses.flatMap((status) => statusLines(status, client.isMutable)),
       ...batch.schedules.map(scheduleLine),
     ]
     const ledger = [...batch.ledger]
     const said = [
-      ...ledger.map((row) => ledgerLine(row, this.takeNumbers(1))),
-      ...batch.ends.map((end) => endLine(end, this.takeNumbers(1))),
+      ...ledger.map((row) => ledgerLine(row, numbers.take())),
+      ...batch.ends.map((end) => endLine(end, numbers.take())),
       ...(await this.#releaseLines(batch.released ?? [])),
     ]
     try {
@@ -111,29 +108,36 @@ export class InfluxWriter {
 
   /** Days that are open from now on, and closed ones that are stale: before their readings, so that nobody relies on rollups without them. */
   async #noteDays(readings: readonly StoredReading[]): Promise<void> {
-    const { book, client } = this.#options
+    const { book, client, numbers } = this.#options
     const instants = readings.map(({ reading }) => reading.timestampMs)
     for (const day of book.newAmong(instants))
-      this.#unnoted.set(day, dayLine({ day, generation: 0, rows: 0, isStale: false }))
+      this.#unnoted.set(day, dayLine({ day, generation: 0, rows: 0, isStale: false }, numbers.take()))
     for (const day of book.touch(instants)) {
       // Whatever becomes of the write: what was not answered may be there all the same.
       book.put(day)
-      this.#unnoted.set(day.day, dayLine(day))
+      this.#unnoted.set(day.day, dayLine(day, numbers.take()))
     }
     if (this.#unnoted.size === 0) return
     await client.write([...this.#unnoted.values()])
     this.#unnoted.clear()
   }
 
-  /** The new rows first: until the old ones are gone, both say the same. */
+  /** The new rows first, then from where on the ledger holds: until then, both say the same. */
   async compact(rows: Iterable<LedgerRow>): Promise<void> {
-    const { client } = this.#options
+    const { client, numbers } = this.#options
     const ledger = [...rows]
-    const first = this.takeNumbers(ledger.length)
+    const first = numbers.take(ledger.length)
+    const number = numbers.take()
     this.ledgerRowCount += ledger.length
     await client.write(ledger.map((row, i) => ledgerLine(row, first + i)))
-    await client.ask([`DELETE FROM ${measurements.ledger} WHERE time < ${first}ms`])
+    await client.write([
+      lineOf({ measurement: measurements.ledgerFrom, tags: {}, fields: { first }, timeMs: number }),
+    ])
     this.ledgerRowCount = ledger.length
+    await client.forget([
+      `DELETE FROM ${measurements.ledger} WHERE time < ${first}ms`,
+      `DELETE FROM ${measurements.ledgerFrom} WHERE time < ${number}ms`,
+    ])
   }
 
   /** Resolves when no earlier write is in doubt. */
@@ -150,14 +154,7 @@ export class InfluxWriter {
     if (this.#inDoubt === lines) this.#inDoubt = []
   }
 
-  /** @returns the first of so many numbers; they are gone even when the write fails, which may take effect later */
-  takeNumbers(count: number): number {
-    const first = this.#nextNumber
-    this.#nextNumber += count
-    return first
-  }
-
-  /** What is there already counts up; what is new keeps its content while its device has room. */
+  /** What is there already is noted as come again; what is new keeps its content while its device has room. */
   async #quarantineLines(entries: readonly QuarantineEntry[]): Promise<string[]> {
     const byDevice = new Map<DeviceId, QuarantineEntry[]>()
     for (const entry of entries) {
@@ -170,9 +167,8 @@ export class InfluxWriter {
       const there = await this.#quarantineOf(deviceId, ofDevice)
       let { held } = there
       for (const entry of ofDevice) {
-        const known = there.known.get(entry.id)
-        if (known !== undefined) {
-          lines.push(quarantineCountLine(deviceId, { ...known, count: known.count + entry.count }))
+        if (there.known.has(entry.id)) {
+          lines.push(quarantineRepeatLine(entry, this.#options.numbers.take()))
           continue
         }
         const timeMs = Math.floor(entry.receivedAtMs)
@@ -192,19 +188,13 @@ export class InfluxWriter {
       const found = await this.#options.client.ask(
         part.map(
           ({ deviceId, id }) =>
-            `SELECT reason, slot FROM ${measurements.quarantine} WHERE device = '${deviceId}' AND id = ${quoted(id)}`,
+            `SELECT slot, releasedAtMs FROM ${measurements.quarantine} WHERE device = '${deviceId}' AND id = ${quoted(id)}`,
         ),
       )
       for (const [i, release] of part.entries()) {
         const row = found[i]?.[0]
-        if (row !== undefined && row.reason !== releasedReason)
-          lines.push(
-            releaseLine(release, {
-              timeMs: Number(row.time),
-              slot: Number(row.slot),
-              reason: String(row.reason),
-            }),
-          )
+        if (row !== undefined && numberOf(row.releasedAtMs) === undefined)
+          lines.push(releaseLine(release, { timeMs: Number(row.time), slot: Number(row.slot) }))
       }
     }
     return lines
@@ -219,29 +209,14 @@ export class InfluxWriter {
       ...timesMs.map(
         (timeMs) => `SELECT max(slot) AS slot ${where} AND time >= ${timeMs}ms AND time < ${timeMs + 1}ms`,
       ),
-      ...inPartsOf(idsMax, entries).map(
-        (part) =>
-          `SELECT id, "count", slot ${where} AND (${part.map(({ id }) => `id = ${quoted(id)}`).join(' OR ')})`,
-      ),
+      ...inPartsOf(idsMax, entries).map((part) => `SELECT id, slot ${where} AND ${oneOfIds(part)}`),
     ])
     const slotOf = ([row]: readonly Row[] = []) => (row === undefined ? 0 : Number(row.slot) + 1)
-    const known = others.slice(timesMs.length).flat()
     return {
       held: Number(held[0]?.held ?? 0),
       /** The next free slot of each millisecond. */
       slots: new Map(timesMs.map((timeMs, i) => [timeMs, slotOf(others[i])])),
-      known: new Map(
-        known.map(({ id, time, slot, count }) => [
-          String(id),
-          { timeMs: Number(time), slot: Number(slot), count: Number(count) },
-        ]),
-      ),
+      known: new Set(others.slice(timesMs.length).flatMap((rows) => rows.map(({ id }) => String(id)))),
     }
   }
-}
-
-function inPartsOf<Item>(size: number, items: readonly Item[]): Item[][] {
-  const parts: Item[][] = []
-  for (let from = 0; from < items.length; from += size) parts.push(items.slice(from, from + size))
-  return parts
 }

@@ -7,26 +7,18 @@
  * Readings have the tag `device` alone. Their lot is found when they are asked for, from dated assignments, as with
  * every store: a lot written beside a reading would stay wrong when an assignment is corrected.
  */
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import type { DeviceId } from '../../core/contract/device.ts'
 import { FleetError } from '../../core/contract/errors.ts'
 import type { Assignment, Device, Lot } from '../../core/contract/registry.ts'
-import { DayBook, dayOf } from './day-book.ts'
 import { createInfluxClient, type InfluxClient, type InfluxOptions, type Row } from './influx-client.ts'
-import { createInfluxDays, daysOf } from './influx-days.ts'
-import { numbersPassedOver, takeBucket } from './influx-holder.ts'
-import {
-  dayLine,
-  endOf,
-  ledgerFields,
-  ledgerRowOf,
-  measurements,
-  presenceLine,
-  presenceOf,
-} from './influx-points.ts'
+import { createInfluxDays, loadDays } from './influx-days.ts'
+import { takeBucket } from './influx-holder.ts'
+import { InfluxNumbers } from './influx-numbers.ts'
+import { endOf, ledgerFields, ledgerRowOf, measurements, presenceLine, presenceOf } from './influx-points.ts'
 import { createInfluxReader } from './influx-reader.ts'
 import { InfluxWriter } from './influx-writer.ts'
-import { lineOf, timeMsMax } from './line-protocol.ts'
+import { lineOf, slotsMax } from './line-protocol.ts'
 import type { Store } from './store.ts'
 
 export interface InfluxStoreOptions extends InfluxOptions {
@@ -43,18 +35,19 @@ const loadMs = 600_000
  */
 export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
   const client = createInfluxClient(options)
-  await requireKeeping(client, options.bucket)
+  if (client.isMutable) await requireKeeping(client, options.bucket)
+  const storeId = await loadId(client, options.bucket)
   const requireHeld = await takeBucket(client, options.onFatal)
-  const book = await loadBook(client)
-  const nextNumber = await nextNumberOf(client)
-  const writer = new InfluxWriter({ ...options, client, book, nextNumber, requireHeld })
-  const reader = createInfluxReader(client, book)
-  const storeId = await loadId(client)
+  const numbers = await InfluxNumbers.load(client)
+  const notes = await loadDays(client, numbers, loadMs)
+  const writer = new InfluxWriter({ ...options, client, numbers, book: notes.book, requireHeld })
+  const reader = createInfluxReader(client, notes.book)
+  let presenceSlot = 0
 
   return {
     ...reader,
     storeId,
-    days: createInfluxDays({ client, writer, book }),
+    days: createInfluxDays({ client, numbers, writer, notes }),
     backUp: undefined,
     get ledgerRowCount() {
       return writer.ledgerRowCount
@@ -66,13 +59,14 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
     },
 
     async load() {
+      const [from] = await client.ask([newest(measurements.ledgerFrom, '"first"')])
       const [ledger = [], ends = [], highs = [], statuses = [], schedules = [], presence = []] =
         await client.ask(
           [
-            `SELECT ${ledgerFields} FROM ${measurements.ledger}`,
+            `SELECT ${ledgerFields} FROM ${measurements.ledger} WHERE time >= ${Number(from?.[0]?.first ?? 0)}ms`,
             `SELECT device, epoch, lastSeq FROM ${measurements.ends}`,
             `SELECT last(receivedAtMs) FROM ${measurements.readings} GROUP BY device`,
-            `SELECT device, receivedAtMs, body FROM ${measurements.newestStatuses}`,
+            `SELECT last(receivedAtMs) AS receivedAtMs, body FROM ${measurements.newestStatuses} GROUP BY device`,
             `SELECT device, cron FROM ${measurements.schedules} ORDER BY time`,
             `SELECT last(body) AS body FROM ${measurements.presence} GROUP BY device`,
           ],
@@ -104,7 +98,7 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
     compact: (rows) => writer.compact(rows),
 
     async loadPlaces() {
-      const [held] = await client.ask([`SELECT first, "count" FROM ${measurements.placesHeld}`])
+      const [held] = await client.ask([newest(measurements.placesHeld, '"first", "count"')])
       const [from, count] = [Number(held?.[0]?.first ?? 0), Number(held?.[0]?.count ?? 0)]
       if (count === 0) return { lots: [], assignments: [], devices: [] }
       const [rows = []] = await client.ask([
@@ -117,14 +111,15 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
       }
     },
 
-    /** The new rows, then the one point that says which rows hold, then the old rows are no longer needed. */
+    /** The new rows, then the one that says which rows hold, then the old rows are no longer needed. */
     async savePlaces({ lots, assignments, devices }) {
       const rows = [
         ...lots.map((lot) => ({ kind: 'lot', body: JSON.stringify(lot) })),
         ...assignments.map((assignment) => ({ kind: 'assignment', body: JSON.stringify(assignment) })),
         ...devices.map((device) => ({ kind: 'device', body: JSON.stringify(device) })),
       ]
-      const first = writer.takeNumbers(rows.length)
+      const first = numbers.take(rows.length)
+      const number = numbers.take()
       await client.write(
         rows.map(({ kind, body }, i) =>
           lineOf({ measurement: measurements.places, tags: { kind }, fields: { body }, timeMs: first + i }),
@@ -135,16 +130,26 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
           measurement: measurements.placesHeld,
           tags: {},
           fields: { first, count: rows.length },
-          timeMs: 0,
+          timeMs: number,
         }),
       ])
-      await client.ask([`DELETE FROM ${measurements.places} WHERE time < ${first}ms`])
+      await client.forget([
+        `DELETE FROM ${measurements.places} WHERE time < ${first}ms`,
+        `DELETE FROM ${measurements.placesHeld} WHERE time < ${number}ms`,
+      ])
     },
 
-    savePresence: (presence) => client.write(presence.map(presenceLine)),
+    async savePresence(presence) {
+      await client.write(
+        presence.map((one) => {
+          presenceSlot = (presenceSlot + 1) % slotsMax
+          return presenceLine(one, presenceSlot)
+        }),
+      )
+    },
 
     async pruneHistory({ beatsMs, changesMs }) {
-      await client.ask([
+      await client.forget([
         `DELETE FROM ${measurements.statuses} WHERE kind = 'beat' AND time < ${beatsMs}ms`,
         `DELETE FROM ${measurements.statuses} WHERE kind = 'change' AND time < ${changesMs}ms`,
         `DELETE FROM ${measurements.presence} WHERE time < ${changesMs}ms`,
@@ -161,47 +166,48 @@ export async function openInflux(options: InfluxStoreOptions): Promise<Store> {
   }
 }
 
-/** Numbered rows have times in 1970, and readings may come from 2000 on: neither may expire. */
+/**
+ * Numbered rows have times in 1970, and readings may come from 2000 on: neither may expire. Version 3 has no such
+ * statement; there it shows with `loadId`.
+ */
 async function requireKeeping(client: InfluxClient, bucket: string): Promise<void> {
   const [policies = []] = await client.ask(['SHOW RETENTION POLICIES'])
   const passing = policies.find((policy) => policy.default === true && policy.duration !== '0s')
-  if (passing === undefined) return
-  throw new FleetError('config.invalid', 'InfluxDB forgets', {
-    faults: [`${bucket} keeps its points for ${passing.duration} only; its retention has to be infinite`],
+  if (passing !== undefined) throw forgetful(`${bucket} keeps its points for ${passing.duration} only`)
+}
+
+/** At the beginning of 1970: where it is not found again, no old point would be. */
+async function loadId(client: InfluxClient, bucket: string): Promise<string> {
+  const find = async () => {
+    const [[row] = []] = await client.ask([`SELECT first(id) AS id FROM ${measurements.store}`])
+    return row
+  }
+  const found = await find()
+  if (found !== undefined) return String(found.id)
+  await client.write([
+    lineOf({
+      measurement: measurements.store,
+      tags: {},
+      fields: { id: randomUUID() },
+      timeMs: 0,
+      slot: randomInt(slotsMax),
+    }),
+  ])
+  // Of two that come at once, the first holds for both.
+  const written = await find()
+  if (written === undefined) throw forgetful(`${bucket} does not give back what was written to it`)
+  return String(written.id)
+}
+
+function forgetful(fault: string): FleetError {
+  return new FleetError('config.invalid', 'InfluxDB forgets', {
+    faults: [`${fault}; its retention has to be infinite`],
   })
 }
 
-async function loadId(client: InfluxClient): Promise<string> {
-  const [[row] = []] = await client.ask([`SELECT first(id) AS id FROM ${measurements.store}`])
-  if (row !== undefined) return String(row.id)
-  const id = randomUUID()
-  await client.write([lineOf({ measurement: measurements.store, tags: {}, fields: { id }, timeMs: 0 })])
-  return id
-}
-
-/** A database from before days were noted is asked once which days it has. */
-async function loadBook(client: InfluxClient): Promise<DayBook> {
-  const [noted = []] = await client.ask([`SELECT generation, rows, isStale FROM ${measurements.days}`])
-  const { closed, open } = daysOf(noted)
-  if (noted.length > 0) return new DayBook(closed, open)
-  const [found = []] = await client.ask(
-    [
-      `SELECT count(receivedAtMs) FROM ${measurements.readings} WHERE time < ${timeMsMax}ms GROUP BY time(1d) fill(none)`,
-    ],
-    AbortSignal.timeout(loadMs),
-  )
-  const days = found.map(({ time }) => dayOf(Number(time)))
-  await client.write(days.map((day) => dayLine({ day, generation: 0, rows: 0, isStale: false })))
-  return new DayBook([], days)
-}
-
-async function nextNumberOf(client: InfluxClient): Promise<number> {
-  const last = await client.ask([
-    `SELECT last(toSeq) FROM ${measurements.ledger}`,
-    `SELECT last(lastSeq) FROM ${measurements.ends}`,
-    `SELECT last(body) FROM ${measurements.places}`,
-  ])
-  return Math.max(0, ...last.flat().map(({ time }) => Number(time))) + numbersPassedOver
+/** The newest of rows that are numbered. */
+function newest(measurement: string, fields: string): string {
+  return `SELECT ${fields} FROM ${measurement} ORDER BY time DESC LIMIT 1`
 }
 
 function bodiesOf<Body>(rows: readonly Row[], kind: string): Body[] {

@@ -20,6 +20,9 @@ export interface Point {
 /** The last millisecond InfluxDB knows: its time is nanoseconds in 64 bits. The first one is its negative. */
 export const timeMsMax = 9_223_372_036_854
 
+/** A millisecond has so many slots. */
+export const slotsMax = 1_000_000
+
 /** @throws RangeError for a number that is not a safe integer, and for a time beyond `timeMsMax` */
 export function lineOf({ measurement, tags, fields, timeMs, slot = 0 }: Point): string {
   let line = measurement

@@ -8,7 +8,7 @@ import type { DeviceId, Epoch } from '../../core/contract/device.ts'
 import { createFetch } from '../../core/runtime/fetch.ts'
 import { openDuckDB } from '../../ingest/store/duckdb.ts'
 import { openInflux } from '../../ingest/store/influx.ts'
-import { createInfluxClient } from '../../ingest/store/influx-client.ts'
+import { createInfluxClient, type InfluxOptions } from '../../ingest/store/influx-client.ts'
 import { readingLine } from '../../ingest/store/influx-points.ts'
 import type { Store, StoreBatch, StoredReading } from '../../ingest/store/store.ts'
 import { windowsOf } from '../../ingest/windows.ts'
@@ -22,6 +22,7 @@ import {
   startInfluxProxy,
   startVictoriaMetrics,
 } from '../kit/influx.ts'
+import { type Influx3, startInflux3 } from '../kit/influx3.ts'
 import { describeWithCommand } from '../kit/needs.ts'
 import { eventually, makeDataDir } from '../kit/program.ts'
 
@@ -31,17 +32,20 @@ const stored = 'stored' as const
 const isLong = process.env.LOTWATCH_TEST_LONG === 'true'
 const isWrite = (body: string, measurement: string) => body.startsWith(`${measurement},`)
 
-describeWithCommand('influxd')('a store in InfluxDB', () => {
+describeWithCommand('influxd').each([1, 3] as const)('a store in InfluxDB %i', (version) => {
   let influx: Influx
+  let influx3: Influx3
   let proxy: InfluxProxy
   let database: string
   let store: Store
   beforeAll(async () => {
     influx = await startInflux()
-    proxy = await startInfluxProxy(influx.url)
+    influx3 = await startInflux3(influx.url)
+    proxy = await startInfluxProxy(version === 3 ? influx3.url : influx.url)
   })
   afterAll(async () => {
     await proxy.stop()
+    await influx3.stop()
     await influx.stop()
   })
   beforeEach(async () => {
@@ -50,9 +54,14 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     store = await open()
   })
 
+  /** Through the proxy, or past it. */
+  function optionsFor(name: string, url?: string): InfluxOptions {
+    return version === 3 ? influx3.optionsFor(name, url) : influxOptions(url ?? influx.url, name)
+  }
+
   /** Waits long enough for a busy machine, not for a server that hangs. */
   function open(timeoutMs = 1500): Promise<Store> {
-    return openInflux({ ...influxOptions(proxy.url, database), timeoutMs, quarantinePerDeviceMax: 10 })
+    return openInflux({ ...optionsFor(database, proxy.url), timeoutMs, quarantinePerDeviceMax: 10 })
   }
 
   test.each<[string, FateOf]>([
@@ -183,66 +192,6 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     ])
   })
 
-  test('is not opened where InfluxDB forgets', async () => {
-    await influx.query('', `ALTER RETENTION POLICY autogen ON ${database} DURATION 30d`)
-
-    await expect(open()).rejects.toMatchObject({
-      code: 'config.invalid',
-      faults: [expect.stringContaining(database)],
-    })
-  })
-
-  test.each([
-    {
-      version: 1 as const,
-      username: 'lotwatch',
-      path: '/write?db=the%20bucket',
-      authorization: `Basic ${Buffer.from('lotwatch:secret').toString('base64')}`,
-    },
-    {
-      version: 2 as const,
-      username: undefined,
-      path: '/api/v2/write?org=an%20org&bucket=the%20bucket&precision=ns',
-      authorization: 'Token secret',
-    },
-  ])('reaches version $version where it listens, and shows it the token', async (expected) => {
-    const seen: (string | undefined)[][] = []
-    proxy.decide(({ url, headers }) => {
-      if (url === '/query') return 'pass'
-      seen.push([url, headers.authorization])
-      return 204
-    })
-    const options = { ...influxOptions(proxy.url, database), quarantinePerDeviceMax: 1, token: 'secret' }
-    const { version, username } = expected
-    // Questions go to the real database; only where the lines go is asked here.
-    const other = await openInflux({ ...options, version, username, org: 'an org' })
-    await other.savePresence([
-      { deviceId: a, connected: true, brokerId: 'b1', connectionId: 'c1', atMs: 1000 },
-    ])
-
-    const path = expected.path.replace('the%20bucket', database)
-    expect(new Set(seen.map(String))).toEqual(new Set([String([path, expected.authorization])]))
-    await other.close()
-  })
-
-  test('is reached over TLS by a private authority, and by no other', async () => {
-    const folder = makeDataDir()
-    await initTls(folder.path, { servers: [parseServerName('influxdb:127.0.0.1')], days: 1, now: new Date() })
-    const read = (name: string) => readFileSync(join(folder.path, name), 'utf8')
-    const ca = read('ca.pem')
-    const tls = await startInfluxProxy(influx.url, { cert: read('influxdb.pem'), key: read('influxdb.key') })
-    const options = { ...influxOptions(tls.url, database), quarantinePerDeviceMax: 1 }
-
-    const trusting = await openInflux({ ...options, ca: [ca], fetch: createFetch({ ca }) })
-    await trusting.commit(batch([reading(1, 5)], 1))
-    expect(await all(trusting)).toEqual([reading(1, 5)])
-    // Trusted for questions, but not for lines; then for neither.
-    for (const wary of [{ ...options, fetch: createFetch({ ca }) }, options])
-      await expect(openInflux(wary)).rejects.toMatchObject({ code: 'store.unavailable' })
-    await tls.stop()
-    folder.remove()
-  })
-
   test(
     'sums from closed days are those of DuckDB from readings, whatever comes late and whatever is asked',
     async () => {
@@ -250,7 +199,7 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
         fc.asyncProperty(
           dayWorlds,
           async ({ early, late, closed, closedAgain, every, tz, cuts, shiftMs }) => {
-            const options = influxOptions(influx.url, await influx.createDatabase())
+            const options = optionsFor(await influx.createDatabase())
             let others = await openInflux({ ...options, quarantinePerDeviceMax: 1 })
             const duck = await openDuckDB({
               file: ':memory:',
@@ -289,7 +238,7 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
   )
 
   test('is its newest ingest’s: the one before ends at its next commit, and nothing of either is lost', async () => {
-    const options = influxOptions(influx.url, database)
+    const options = optionsFor(database)
     const ended: unknown[] = []
     const older = await openInflux({
       ...options,
@@ -311,8 +260,67 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     await newer.close()
   })
 
+  test('knows after each start which days are closed, which are stale, and what they were closed as', async () => {
+    const days = async () => {
+      store = await open()
+      const closed = store.days?.closed() ?? []
+      return {
+        open: store.days?.open(),
+        closed: closed.map(({ generation, rows, isStale }) => ({ generation, rows, isStale })),
+      }
+    }
+    await store.commit(batch([reading(1, 5)], 1))
+    expect(await days()).toEqual({ open: [0], closed: [] })
+
+    await store.days?.close(0)
+    expect(await days()).toEqual({ open: [], closed: [{ generation: 1, rows: 1, isStale: false }] })
+
+    await store.commit(batch([reading(2, 6)], 2))
+    expect(await days()).toEqual({ open: [], closed: [{ generation: 1, rows: 1, isStale: true }] })
+
+    await store.days?.close(0)
+    expect(await days()).toEqual({ open: [], closed: [{ generation: 2, rows: 2, isStale: false }] })
+  })
+
+  test('never writes sums where a closing that broke off has written others', async () => {
+    await store.commit(batch([reading(1, 5)], 1))
+    proxy.decide((_request, body) => (isWrite(body, 'rollups_15m') ? 'lose the answer' : 'pass'))
+    await expect(store.days?.close(0)).rejects.toMatchObject({ code: 'store.unavailable' })
+    proxy.decide(() => 'pass')
+    await store.commit(batch([reading(2, 6)], 2))
+    store = await open()
+
+    await store.days?.close(0)
+
+    expect(store.days?.closed()).toMatchObject([{ day: 0, generation: 2, rows: 2, isStale: false }])
+    const run = { index: 0, fromMs: 0, stepMs: dayMs, count: 1 }
+    const found = await store.windows([{ deviceId: a, fromMs: 0, toMs: dayMs }], [run], dayMs)
+    expect([...found]).toMatchObject([{ count: 2, sum: 11 }])
+  })
+
+  test('keeps in order what became of a device within one millisecond, once where it was saved twice', async () => {
+    const presence = (connectionId: string, connected: boolean) => ({
+      deviceId: a,
+      connected,
+      brokerId: 'b1',
+      connectionId,
+      atMs: 5,
+    })
+    const told = [presence('c1', true), presence('c1', false), presence('c2', true)]
+    proxy.decide((_request, body) => (isWrite(body, 'presence') ? 'lose the answer' : 'pass'))
+    await expect(store.savePresence(told)).rejects.toMatchObject({ code: 'store.unavailable' })
+    proxy.decide(() => 'pass')
+    await store.savePresence(told)
+    await store.savePresence([presence('c2', false)])
+
+    const found = await store.presence({ deviceIds: [a], fromMs: 0, toMs: 9 })
+
+    expect(found).toEqual([...told, presence('c2', false)])
+    expect((await store.load()).presence).toEqual([presence('c2', false)])
+  })
+
   test('notes a day with the next batch where the first could not be', async () => {
-    proxy.decide((_request, body) => (body.startsWith('days ') ? 500 : 'pass'))
+    proxy.decide((_request, body) => (body.startsWith('day_notes ') ? 500 : 'pass'))
     await expect(store.commit(batch([reading(1, 5)], 1))).rejects.toThrow()
     proxy.decide(() => 'pass')
     await store.commit(batch([reading(1, 5)], 1))
@@ -327,7 +335,7 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
     await fc.assert(
       fc.asyncProperty(worlds, async ({ readings, spans, stepMs, limit, order }) => {
         const others = await openInflux({
-          ...influxOptions(influx.url, await influx.createDatabase()),
+          ...optionsFor(await influx.createDatabase()),
           quarantinePerDeviceMax: 1,
         })
         const duck = await openDuckDB({
@@ -363,6 +371,106 @@ describeWithCommand('influxd')('a store in InfluxDB', () => {
       { numRuns: 25 },
     )
   }, 60_000)
+})
+
+describeWithCommand('influxd')('the way to InfluxDB', () => {
+  let influx: Influx
+  let proxy: InfluxProxy
+  let database: string
+  beforeAll(async () => {
+    influx = await startInflux()
+    proxy = await startInfluxProxy(influx.url)
+  })
+  afterAll(async () => {
+    await proxy.stop()
+    await influx.stop()
+  })
+  beforeEach(async () => {
+    proxy.decide(() => 'pass')
+    database = await influx.createDatabase()
+  })
+
+  test('is not opened where InfluxDB forgets', async () => {
+    await influx.query('', `ALTER RETENTION POLICY autogen ON ${database} DURATION 30d`)
+
+    await expect(
+      openInflux({ ...influxOptions(proxy.url, database), quarantinePerDeviceMax: 1 }),
+    ).rejects.toMatchObject({ code: 'config.invalid', faults: [expect.stringContaining(database)] })
+  })
+
+  test('is not opened where InfluxDB 3 does not give back what is old', async () => {
+    const influx3 = await startInflux3(influx.url)
+    const options = { ...influx3.optionsFor(database), quarantinePerDeviceMax: 1 }
+    const store = await openInflux(options)
+    await store.close()
+    influx3.forgets()
+
+    const another = { ...options, bucket: await influx.createDatabase() }
+    await expect(openInflux(another)).rejects.toMatchObject({
+      code: 'config.invalid',
+      faults: [expect.stringContaining(another.bucket)],
+    })
+    await influx3.stop()
+  })
+
+  test.each([
+    {
+      version: 1 as const,
+      username: 'lotwatch',
+      path: '/write?db=the%20bucket',
+      authorization: `Basic ${Buffer.from('lotwatch:secret').toString('base64')}`,
+    },
+    {
+      version: 2 as const,
+      username: undefined,
+      path: '/api/v2/write?org=an%20org&bucket=the%20bucket&precision=ns',
+      authorization: 'Token secret',
+    },
+    {
+      version: 3 as const,
+      username: undefined,
+      path: '/api/v2/write?org=an%20org&bucket=the%20bucket&precision=ns',
+      authorization: 'Token secret',
+    },
+  ])('reaches version $version where it listens, and shows it the token', async (expected) => {
+    const options = { ...influxOptions(proxy.url, database), quarantinePerDeviceMax: 1, token: 'secret' }
+    const first = await openInflux({ ...options, token: undefined })
+    await first.close()
+    const seen: (string | undefined)[][] = []
+    proxy.decide(({ url, headers }) => {
+      if (url === '/query') return 'pass'
+      seen.push([url, headers.authorization])
+      return 204
+    })
+    const { version, username } = expected
+    // Questions go to the real database; only where the lines go is asked here.
+    const other = await openInflux({ ...options, version, username, org: 'an org' })
+    await other.savePresence([
+      { deviceId: a, connected: true, brokerId: 'b1', connectionId: 'c1', atMs: 1000 },
+    ])
+
+    const path = expected.path.replace('the%20bucket', database)
+    expect(new Set(seen.map(String))).toEqual(new Set([String([path, expected.authorization])]))
+    await other.close()
+  })
+
+  test('is reached over TLS by a private authority, and by no other', async () => {
+    const folder = makeDataDir()
+    await initTls(folder.path, { servers: [parseServerName('influxdb:127.0.0.1')], days: 1, now: new Date() })
+    const read = (name: string) => readFileSync(join(folder.path, name), 'utf8')
+    const ca = read('ca.pem')
+    const tls = await startInfluxProxy(influx.url, { cert: read('influxdb.pem'), key: read('influxdb.key') })
+    const options = { ...influxOptions(tls.url, database), quarantinePerDeviceMax: 1 }
+
+    const trusting = await openInflux({ ...options, ca: [ca], fetch: createFetch({ ca }) })
+    await trusting.commit(batch([reading(1, 5)], 1))
+    expect(await all(trusting)).toEqual([reading(1, 5)])
+    // Trusted for questions, but not for lines; then for neither.
+    for (const wary of [{ ...options, fetch: createFetch({ ca }) }, options])
+      await expect(openInflux(wary)).rejects.toMatchObject({ code: 'store.unavailable' })
+    await tls.stop()
+    folder.remove()
+  })
 })
 
 describeWithCommand('victoria-metrics')('lines on the path of InfluxDB 2', () => {

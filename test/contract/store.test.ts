@@ -7,7 +7,8 @@ import { openDuckDB } from '../../ingest/store/duckdb.ts'
 import { openInflux } from '../../ingest/store/influx.ts'
 import type { InfluxOptions } from '../../ingest/store/influx-client.ts'
 import type { QuarantineEntry, Store, StoreBatch, StoredReading } from '../../ingest/store/store.ts'
-import { influx2Buckets, influxOptions, startInflux } from '../kit/influx.ts'
+import { influx2Buckets, influx3Databases, influxOptions, startInflux } from '../kit/influx.ts'
+import { startInflux3 } from '../kit/influx3.ts'
 import { describeWithCommand } from '../kit/needs.ts'
 import { makeDataDir } from '../kit/program.ts'
 
@@ -18,6 +19,8 @@ const hourMs = 3600_000
 
 /** Where stores are made: an engine that may have to be started first. */
 interface Engine {
+  /** Whether it takes away what it no longer needs. */
+  readonly forgets: boolean
   /** A new, empty place; what opens a store there, again and again. */
   place(): Promise<{ open(): Promise<Store>; remove(): void }>
   stop(): Promise<void>
@@ -27,6 +30,7 @@ const quarantinePerDeviceMax = 2
 
 async function startDuckDB(): Promise<Engine> {
   return {
+    forgets: true,
     async place() {
       const folder = makeDataDir()
       const file = join(folder.path, 'readings.duckdb')
@@ -51,8 +55,22 @@ async function startDuckDB(): Promise<Engine> {
 async function startInfluxDB(): Promise<Engine> {
   const influx = await startInflux()
   return {
+    forgets: true,
     place: async () => influxPlace(influxOptions(influx.url, await influx.createDatabase())),
     stop: influx.stop,
+  }
+}
+
+async function startStandIn(): Promise<Engine> {
+  const influx = await startInflux()
+  const influx3 = await startInflux3(influx.url)
+  return {
+    forgets: false,
+    place: async () => influxPlace(influx3.optionsFor(await influx.createDatabase())),
+    async stop() {
+      await influx3.stop()
+      await influx.stop()
+    },
   }
 }
 
@@ -62,13 +80,20 @@ function influxPlace(options: InfluxOptions): Awaited<ReturnType<Engine['place']
 
 describe('a store in DuckDB', () => storeContract(startDuckDB))
 describeWithCommand('influxd')('a store in InfluxDB', () => storeContract(startInfluxDB))
-const makeBucket = influx2Buckets()
-if (makeBucket !== undefined)
-  describe('a store in InfluxDB 2', () =>
-    storeContract(async () => ({
-      place: async () => influxPlace(await makeBucket()),
-      stop: async () => undefined,
-    })))
+describeWithCommand('influxd')('a store in what is documented of InfluxDB 3', () =>
+  storeContract(startStandIn),
+)
+for (const [name, makeBucket, forgets] of [
+  ['InfluxDB 2', influx2Buckets(), true],
+  ['InfluxDB 3', influx3Databases(), false],
+] as const)
+  if (makeBucket !== undefined)
+    describe(`a store in ${name}`, () =>
+      storeContract(async () => ({
+        forgets,
+        place: async () => influxPlace(await makeBucket()),
+        stop: async () => undefined,
+      })))
 
 function storeContract(start: () => Promise<Engine>): void {
   let engine: Engine
@@ -452,7 +477,8 @@ function storeContract(start: () => Promise<Engine>): void {
     expect(await store.statuses(ofA)).toEqual([status(1, 'change'), status(2, 'beat')])
     expect(await store.statuses({ ...ofA, deviceIds: [] })).toEqual([])
     await store.pruneHistory({ beatsMs: 4, changesMs: 1 })
-    expect(await store.statuses(ofA)).toEqual([status(1, 'change')])
+    const kept = engine.forgets ? [] : [status(2, 'beat')]
+    expect(await store.statuses(ofA)).toEqual([status(1, 'change'), ...kept])
   })
 
   test('keeps each change of schedule', async () => {

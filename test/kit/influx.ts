@@ -89,6 +89,23 @@ export function influx2Buckets(env = process.env): (() => Promise<InfluxOptions>
   }
 }
 
+/**
+ * A new, empty database in an InfluxDB 3 that somebody else runs.
+ * @returns undefined unless `LOTWATCH_TEST_INFLUX3_URL` and `LOTWATCH_TEST_INFLUX3_TOKEN` say where it is
+ */
+export function influx3Databases(env = process.env): (() => Promise<InfluxOptions>) | undefined {
+  const { LOTWATCH_TEST_INFLUX3_URL: url, LOTWATCH_TEST_INFLUX3_TOKEN: token } = env
+  if (url === undefined || token === undefined) return undefined
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  return async () => {
+    const bucket = `test_${randomUUID().replaceAll('-', '')}`
+    const body = JSON.stringify({ db: bucket })
+    const made = await fetch(`${url}/api/v3/configure/database`, { method: 'POST', headers, body })
+    if (!made.ok) throw new Error(`no database: ${made.status} ${await made.text()}`)
+    return { url, version: 3, org: '', bucket, token, fetch: createFetch(), timeoutMs: 15_000 }
+  }
+}
+
 /** To reach a database as ingest does. */
 export function influxOptions(url: string, database: string): InfluxOptions {
   return { url, version: 1, org: '', bucket: database, fetch: createFetch(), timeoutMs: 15_000 }

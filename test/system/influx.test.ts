@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Answer, LatestRow, QuarantineRow, ReadingRow, SeriesRow } from '../../core/contract/query.ts'
 import { handoverOf, postHandover, type SentMessage } from '../kit/handover.ts'
 import { type Influx, type InfluxProxy, startInflux, startInfluxProxy } from '../kit/influx.ts'
+import { type Influx3, influx3Token, startInflux3 } from '../kit/influx3.ts'
 import { type IngestUnderTest, startIngest } from '../kit/ingest.ts'
 import { describeWithCommand } from '../kit/needs.ts'
 import { eventually } from '../kit/program.ts'
@@ -11,13 +12,15 @@ const epoch = '9f0c3a77d1e2b465'
 const hourMs = 3600_000
 const nineMs = Date.UTC(2026, 2, 2, 9)
 
-describeWithCommand('influxd')('ingest over InfluxDB', () => {
+describeWithCommand('influxd').each([1, 3] as const)('ingest over InfluxDB %i', (version) => {
   let influx: Influx
+  let influx3: Influx3
   let proxy: InfluxProxy
   let ingest: IngestUnderTest
   beforeAll(async () => {
     influx = await startInflux()
-    proxy = await startInfluxProxy(influx.url)
+    influx3 = await startInflux3(influx.url)
+    proxy = await startInfluxProxy(version === 3 ? influx3.url : influx.url)
     ingest = await startIngest({
       snapshot: {
         lots: [{ lotId: 'north', name: 'North', capacities: [] }],
@@ -26,7 +29,8 @@ describeWithCommand('influxd')('ingest over InfluxDB', () => {
       env: {
         LOTWATCH_INGEST_STORE: 'influx',
         LOTWATCH_INGEST_INFLUX_URL: proxy.url,
-        LOTWATCH_INGEST_INFLUX_VERSION: '1',
+        LOTWATCH_INGEST_INFLUX_VERSION: String(version),
+        ...(version === 3 ? { LOTWATCH_INGEST_INFLUX_TOKEN: influx3Token } : {}),
         LOTWATCH_INGEST_INFLUX_BUCKET: await influx.createDatabase(),
         LOTWATCH_INGEST_INFLUX_TIMEOUT_MS: '2000',
       },
@@ -36,6 +40,7 @@ describeWithCommand('influxd')('ingest over InfluxDB', () => {
   afterAll(async () => {
     await ingest.stop()
     await proxy.stop()
+    await influx3.stop()
     await influx.stop()
   })
 

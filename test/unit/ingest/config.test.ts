@@ -14,6 +14,7 @@ describe('settings', () => {
   test.each([
     { LOTWATCH_INGEST_TLS_CERT_FILE: '/cert.pem' },
     { LOTWATCH_INGEST_STORE: 'influx' },
+    { LOTWATCH_INGEST_STORE: 'influx', LOTWATCH_INGEST_INFLUX_VERSION: '3' },
     {
       LOTWATCH_INGEST_STORE: 'influx',
       LOTWATCH_INGEST_INFLUX_VERSION: '1',
