@@ -1,6 +1,6 @@
 /**
- * Closed days in InfluxDB: rollups as measurements of their own, and a point per day that says which days they hold for.
- * There are no segments, and nothing is taken away: that is for InfluxDB's own means.
+ * Closed days in InfluxDB: rollups as measurements of their own, and notes that say which days they hold for.
+ * There are no segments, and no reading is taken away: that is for InfluxDB's own means.
  *
  * Rollups are written first, each closing's as a generation of their own, which no other closing ever writes to; then,
  * between two commits, a note of the day says that they hold. A commit that brings readings of a closed day says so
@@ -11,7 +11,7 @@ import { FleetError } from '../../core/contract/errors.ts'
 import { DayBook, dayMs, dayOf } from './day-book.ts'
 import type { InfluxClient, Row } from './influx-client.ts'
 import type { InfluxNumbers } from './influx-numbers.ts'
-import { closingLine, dayLine, measurements, rollupLine } from './influx-points.ts'
+import { closingLine, dayLine, measurements, neverClosed, rollupLine } from './influx-points.ts'
 import { readingSums, windowOf } from './influx-reader.ts'
 import type { InfluxWriter } from './influx-writer.ts'
 import { timeMsMax } from './line-protocol.ts'
@@ -59,9 +59,7 @@ async function bookOfReadings(
     AbortSignal.timeout(loadMs),
   )
   const days = found.map(({ time }) => dayOf(Number(time)))
-  await client.write(
-    days.map((day) => dayLine({ day, generation: 0, rows: 0, isStale: false }, numbers.take())),
-  )
+  await client.write(days.map((day) => dayLine(neverClosed(day), numbers.take())))
   return new DayBook([], days)
 }
 
@@ -158,7 +156,13 @@ export function createInfluxDays(options: {
             archived: undefined,
             kept: 'table',
           }
-          await client.write([dayLine(record, numbers.take())])
+          try {
+            await client.write([dayLine(record, numbers.take())])
+          } catch (error) {
+            // It may be there all the same: what comes now would be missing in its sums.
+            writer.noteBeforeReadings(book.get(day) ?? neverClosed(day))
+            throw error
+          }
           book.put(record)
           return record
         })

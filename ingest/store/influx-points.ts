@@ -130,11 +130,15 @@ export function rollupLine(
   })
 }
 
-/** Generation 0: it has readings, and was never closed. */
-export function dayLine(
-  { day, generation, rows, isStale }: Pick<ClosedDay, 'day' | 'generation' | 'rows' | 'isStale'>,
-  number: number,
-): string {
+/** What is noted of a day. */
+export type DayNote = Pick<ClosedDay, 'day' | 'generation' | 'rows' | 'isStale'>
+
+/** It has readings. */
+export function neverClosed(day: number): DayNote {
+  return { day, generation: 0, rows: 0, isStale: false }
+}
+
+export function dayLine({ day, generation, rows, isStale }: DayNote, number: number): string {
   return lineOf({
     measurement: measurements.days,
     tags: {},

@@ -24,10 +24,12 @@ import type { DayBook } from './day-book.ts'
 import { type InfluxClient, inPartsOf, isInDoubt, type Row } from './influx-client.ts'
 import type { InfluxNumbers } from './influx-numbers.ts'
 import {
+  type DayNote,
   dayLine,
   endLine,
   ledgerLine,
   measurements,
+  neverClosed,
   numberOf,
   quarantineLine,
   quarantineRepeatLine,
@@ -108,18 +110,22 @@ export class InfluxWriter {
 
   /** Days that are open from now on, and closed ones that are stale: before their readings, so that nobody relies on rollups without them. */
   async #noteDays(readings: readonly StoredReading[]): Promise<void> {
-    const { book, client, numbers } = this.#options
+    const { book, client } = this.#options
     const instants = readings.map(({ reading }) => reading.timestampMs)
-    for (const day of book.newAmong(instants))
-      this.#unnoted.set(day, dayLine({ day, generation: 0, rows: 0, isStale: false }, numbers.take()))
+    for (const day of book.newAmong(instants)) this.noteBeforeReadings(neverClosed(day))
     for (const day of book.touch(instants)) {
       // Whatever becomes of the write: what was not answered may be there all the same.
       book.put(day)
-      this.#unnoted.set(day.day, dayLine(day, numbers.take()))
+      this.noteBeforeReadings(day)
     }
     if (this.#unnoted.size === 0) return
     await client.write([...this.#unnoted.values()])
     this.#unnoted.clear()
+  }
+
+  /** What is known of a day by now, said with the next readings at the latest; it is newer than whatever was said before. */
+  noteBeforeReadings(day: DayNote): void {
+    this.#unnoted.set(day.day, dayLine(day, this.#options.numbers.take()))
   }
 
   /** The new rows first, then from where on the ledger holds: until then, both say the same. */

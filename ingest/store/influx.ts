@@ -1,7 +1,7 @@
 /**
- * The InfluxDB store: version 2 by its own API, version 1 by `/write`; a database or bucket of our own that keeps
- * its points for ever, and one ingest over it at a time (`influx-holder.ts`), whose memory of the ledger is what it read
- * at start.
+ * The InfluxDB store: versions 2 and 3 by the API of version 2, version 1 by `/write`; a database or bucket of our own
+ * that keeps its points for ever, and one ingest over it at a time (`influx-holder.ts`), whose memory of the ledger is
+ * what it read at start.
  * Why the order of writes keeps the promises is said in `influx-writer.ts`, what is asked in `influx-reader.ts`.
  *
  * Readings have the tag `device` alone. Their lot is found when they are asked for, from dated assignments, as with

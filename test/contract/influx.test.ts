@@ -319,6 +319,20 @@ describeWithCommand('influxd').each([1, 3] as const)('a store in InfluxDB %i', (
     expect((await store.load()).presence).toEqual([presence('c2', false)])
   })
 
+  test('relies on no sums of a day whose closing had no answer, once more readings have come', async () => {
+    await store.commit(batch([reading(1, 5)], 1))
+    proxy.decide((_request, body) => (body.startsWith('day_notes ') ? 'lose the answer' : 'pass'))
+    await expect(store.days?.close(0)).rejects.toMatchObject({ code: 'store.unavailable' })
+    proxy.decide(() => 'pass')
+    await store.commit(batch([reading(2, 6)], 2))
+
+    store = await open()
+
+    const run = { index: 0, fromMs: 0, stepMs: dayMs, count: 1 }
+    const found = await store.windows([{ deviceId: a, fromMs: 0, toMs: dayMs }], [run], dayMs)
+    expect([...found]).toMatchObject([{ count: 2, sum: 11 }])
+  })
+
   test('notes a day with the next batch where the first could not be', async () => {
     proxy.decide((_request, body) => (body.startsWith('day_notes ') ? 500 : 'pass'))
     await expect(store.commit(batch([reading(1, 5)], 1))).rejects.toThrow()
