@@ -214,6 +214,13 @@ function storeContract(start: () => Promise<Engine>): void {
     expect(store.ledgerRowCount).toBe(1)
     await reopen()
     expect((await store.load()).ledger).toEqual([row(0, 1)])
+
+    await store.commit(batch({ ledger: [row(2, 2)] }))
+    await store.compact([row(0, 2)])
+    await store.commit(batch({ ledger: [row(3, 3)] }))
+    await reopen()
+    expect((await store.load()).ledger).toEqual([row(0, 2), row(3, 3)])
+    expect(store.ledgerRowCount).toBe(2)
   })
 
   test('finds what is stored at instants, however far apart', async () => {
