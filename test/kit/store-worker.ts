@@ -8,15 +8,14 @@ import { createHash } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { mkdirSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { createLog } from '../../core/runtime/log.ts'
 import { createFolderArchive } from '../../ingest/archive/folder.ts'
-import { startDayKeeper } from '../../ingest/day-keeper.ts'
 import { createIntake } from '../../ingest/intake.ts'
 import { Ledger } from '../../ingest/ledger.ts'
 import { createSegmentCache } from '../../ingest/segment-cache.ts'
 import { Statuses } from '../../ingest/statuses.ts'
 import { openDuckDB } from '../../ingest/store/duckdb.ts'
-import { handoverNumber, handoversPerRound, lateNowMs } from './crash-world.ts'
+import { startCrashKeeper } from './crash-keeper.ts'
+import { handoverNumber, handoversPerRound } from './crash-world.ts'
 import { handoverOf } from './handover.ts'
 
 async function main(folder: string, from: number, isEarly: boolean): Promise<void> {
@@ -53,7 +52,7 @@ async function main(folder: string, from: number, isEarly: boolean): Promise<voi
   const { days } = store
   if (days === undefined) throw new Error('this store closes no days')
   const begins = (what: string) => writeSync(1, `${what}\n`)
-  const keeper = startDayKeeper({
+  const keeper = startCrashKeeper({
     days: {
       ...days,
       close(day) {
@@ -73,10 +72,6 @@ async function main(folder: string, from: number, isEarly: boolean): Promise<voi
       },
     },
     segmentsDir,
-    retentionDays: 30,
-    closesAfterHours: 36,
-    now: () => lateNowMs,
-    log: createLog({ program: 'worker', level: 'silent' }),
   })
   const kept = new EventEmitter()
   void (async () => {
