@@ -293,9 +293,7 @@ describeWithCommand('influxd').each([1, 3] as const)('a store in InfluxDB %i', (
     await store.days?.close(0)
 
     expect(store.days?.closed()).toMatchObject([{ day: 0, generation: 2, rows: 2, isStale: false }])
-    const run = { index: 0, fromMs: 0, stepMs: dayMs, count: 1 }
-    const found = await store.windows([{ deviceId: a, fromMs: 0, toMs: dayMs }], [run], dayMs)
-    expect([...found]).toMatchObject([{ count: 2, sum: 11 }])
+    expect(await firstDayOf(store)).toMatchObject([{ count: 2, sum: 11 }])
   })
 
   test('keeps in order what became of a device within one millisecond, once where it was saved twice', async () => {
@@ -328,9 +326,7 @@ describeWithCommand('influxd').each([1, 3] as const)('a store in InfluxDB %i', (
 
     store = await open()
 
-    const run = { index: 0, fromMs: 0, stepMs: dayMs, count: 1 }
-    const found = await store.windows([{ deviceId: a, fromMs: 0, toMs: dayMs }], [run], dayMs)
-    expect([...found]).toMatchObject([{ count: 2, sum: 11 }])
+    expect(await firstDayOf(store)).toMatchObject([{ count: 2, sum: 11 }])
   })
 
   test('notes a day with the next batch where the first could not be', async () => {
@@ -566,6 +562,12 @@ function all(store: Store): Promise<readonly StoredReading[]> {
     limit: 100,
     after: undefined,
   })
+}
+
+/** The whole first day of 1970 as one window. */
+async function firstDayOf(store: Store) {
+  const run = { index: 0, fromMs: 0, stepMs: dayMs, count: 1 }
+  return [...(await store.windows([{ deviceId: a, fromMs: 0, toMs: dayMs }], [run], dayMs))]
 }
 
 /** 2026-03-27: clocks change in Berlin two days later. */
