@@ -572,7 +572,7 @@ for (const [name, open, describeIt] of adapters) {
         }),
       )
       await fc.assert(
-        fc.asyncProperty(fc.array(change, { maxLength: 30 }), async (changes) => {
+        fc.asyncProperty(fc.array(change, { maxLength: 75 }), async (changes) => {
           await opened.close()
           opened = await open(() => nowMs)
           for (const one of changes) {
@@ -594,7 +594,7 @@ for (const [name, open, describeIt] of adapters) {
           expect(sorted(mirror.device.values())).toEqual(sorted(snapshot.devices))
           expect(sorted(mirror.assignment.values())).toEqual(sorted(snapshot.assignments))
         }),
-        { numRuns: 25 },
+        { numRuns: 10 },
       )
 
       type Step = typeof change extends fc.Arbitrary<infer One> ? One : never
